@@ -1,0 +1,1 @@
+"""VGGish: log-mel front end, network, weights and postprocessing, each usable alone."""
