@@ -87,8 +87,9 @@ def read_label_track(
                 f"{path}, line {b}: the segment starts at {later.start:g} s, before the one of "
                 f"line {a} ends at {earlier.end:g} s: let them touch, not overlap."
             )
-    ends = [*(later.start for later in segments[1:]), math.inf]
-    return [s._replace(end=min(s.end, end)) for s, end in zip(segments, ends, strict=True)]
+    limits = [*(later.start for later in segments[1:]), math.inf][: len(segments)]
+    cut = [s._replace(end=min(s.end, limit)) for s, limit in zip(segments, limits, strict=True)]
+    return [s for s in cut if s.start < s.end]
 
 
 def _segment_of(line: str, where: str, classes: Sequence[str], duration: float | None) -> Segment:
