@@ -1,0 +1,49 @@
+# The whole workshop in one image: locked requirements, real recordings, their embeddings, and
+# JupyterLab on the notebooks. What changes least comes first, so that editing a notebook
+# rebuilds only the last, small layers.
+#
+#   docker build -t audio-segmentation .
+#   docker run --rm -p 8888:8888 audio-segmentation
+#   docker run --rm -p 8888:8888 -v "$PWD/work:/home/learner/work" --user "$(id -u)" audio-segmentation
+FROM python:3.11-slim-bookworm
+
+# Group 0 may do what the user may: a container started with any --user is in group 0, and so
+# writes wherever the course does, whatever the host's user id.
+RUN useradd --uid 1000 --gid 0 --create-home learner && chmod 0775 /home/learner
+ENV HOME=/home/learner TF_CPP_MIN_LOG_LEVEL=3
+WORKDIR /home/learner/course
+
+# TensorFlow's C++ headers serve for building custom operations only: 430 MB less
+COPY requirements.txt ./
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt \
+    && rm -rf /usr/local/lib/python3.11/site-packages/tensorflow/include
+
+# the recordings, from the mirror that the base image's own apt uses
+COPY files.py labels.py audio.py debian.py corpus.py compose.py ./
+COPY vggish vggish
+COPY data data
+RUN umask 002 && python corpus.py && chgrp -R 0 data
+
+# Google's checkpoint: `try` takes it where it can be reached, `require` fails the build where it
+# cannot, `skip` goes without (the course then uses its own small embedding)
+ARG GOOGLE_VGGISH=try
+RUN umask 002 && case "$GOOGLE_VGGISH" in \
+      require) python -m vggish.weights ;; \
+      try) python -m vggish.weights || echo "Going on without Google's checkpoint." ;; \
+      skip) ;; \
+      *) echo "error: GOOGLE_VGGISH is try, require or skip, not $GOOGLE_VGGISH." >&2; exit 1 ;; \
+    esac
+
+COPY feat_ext.py 02-feature-extraction-vggish_embedding.py ./
+RUN umask 002 && python 02-feature-extraction-vggish_embedding.py
+
+COPY --chown=1000:0 . .
+RUN mkdir -p -m 0775 /home/learner/work && chown 1000:0 /home/learner/work . && chmod 0775 .
+
+USER 1000
+EXPOSE 8888
+HEALTHCHECK --interval=10s --start-period=60s \
+  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8888/api', timeout=5)"]
+ENTRYPOINT ["/home/learner/course/docker-entrypoint.sh"]
+# JupyterLab prints its token; -e JUPYTER_TOKEN=… sets it
+CMD ["jupyter", "lab", "--ip=0.0.0.0", "--port=8888", "--no-browser"]
