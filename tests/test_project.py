@@ -1,0 +1,116 @@
+"""What the repository promises about itself: notebooks, environment, lock, imports."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted(ROOT.glob("[0-9]*.ipynb"))
+# a module may import those before it, never one after it
+FLOW = [
+    "files",
+    "labels",
+    "vggish",
+    "audio",
+    "debian",
+    "compose",
+    "corpus",
+    "feat_ext",
+    "scores",
+    "pictures",
+    "segments",
+    "runs",
+    "board",
+]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_committed_executed_in_order_and_small(path):
+    assert path.stat().st_size < 1.5e6
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = [c for c in cells if c["cell_type"] == "code" and "".join(c["source"]).strip()]
+    assert [c["execution_count"] for c in code] == list(range(1, len(code) + 1))
+    assert not [o for c in code for o in c["outputs"] if o["output_type"] == "error"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_name_no_place_on_a_machine(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    sources = "".join("".join(c["source"]) for c in cells)
+    outputs = json.dumps([c.get("outputs") for c in cells])
+    for place in ("/home/", "/root/", "/tmp/", "/Users/", "C:\\\\", str(ROOT)):
+        assert place not in sources
+        assert place not in outputs
+
+
+def test_environment_yml_leaves_the_versions_to_the_lock():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["channels"][0] == "conda-forge"
+    python, pip, by_pip = environment["dependencies"]
+    assert re.fullmatch(r"python=3\.1[1-3]", python)
+    assert pip == "pip"
+    assert by_pip == {"pip": ["-r requirements.txt"]}
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-cluster.txt"])
+def test_every_locked_version_has_hashes_and_no_address(name):
+    lock = (ROOT / name).read_text()
+    assert "://" not in lock
+    assert not re.search(r"--(extra-)?index-url|--find-links", lock)
+    blocks = re.split(r"\n(?=[a-z0-9])", lock)
+    pinned = [block for block in blocks if re.match(r"[a-z0-9._-]+(\[.*\])?==", block)]
+    assert len(pinned) > 5
+    assert all("--hash=sha256:" in block for block in pinned)
+
+
+def test_every_requirement_says_what_it_is_for():
+    lines = (ROOT / "requirements.in").read_text().splitlines()
+    for before, line in zip(["", *lines], lines, strict=False):
+        if line.strip() and not line.startswith("#"):
+            assert "#" in line or before.startswith(("#", "tensorflow")), line
+
+
+def test_every_requirement_is_locked():
+    wanted = re.findall(r"^[a-z][a-z0-9-]*", (ROOT / "requirements.in").read_text(), re.M)
+    locked = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.txt").read_text(), re.M)
+    assert set(wanted) <= set(locked)
+
+
+@pytest.mark.parametrize("name", [name for name in FLOW if (ROOT / f"{name}.py").exists()])
+def test_modules_import_only_from_those_before_them(name):
+    tree = ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"))
+    imported = {
+        module.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for module in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+        )
+    }
+    later = set(FLOW[FLOW.index(name) :])
+    assert not imported & later
+
+
+def test_every_module_has_its_place_in_the_flow():
+    modules = {path.stem for path in ROOT.glob("[a-z]*.py")}
+    assert modules <= set(FLOW)
+
+
+def test_make_names_its_commands():
+    done = subprocess.run(
+        ["make", "help", f"PYTHON={sys.executable}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for command in ("tutorial", "test", "lab", "vggish", "image", "lock", "clean"):
+        assert f"make {command}" in done.stdout
