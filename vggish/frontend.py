@@ -8,6 +8,9 @@ audio classification", ICASSP 2017, and of the implementation released with Audi
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from functools import cache
+
 import numpy as np
 import scipy.fft
 
@@ -31,6 +34,7 @@ def hertz_to_mel(hertz: np.ndarray) -> np.ndarray:
     return 1127.0 * np.log1p(np.asarray(hertz, dtype=float) / 700.0)
 
 
+@cache
 def mel_matrix() -> np.ndarray:
     """Return the weights that sum FFT bins into mel bands.
 
@@ -49,6 +53,7 @@ def mel_matrix() -> np.ndarray:
     falling = (upper - bins) / (upper - center)
     weights = np.maximum(0.0, np.minimum(rising, falling))
     weights[0] = 0.0
+    weights.flags.writeable = False  # it is cached
     return weights
 
 
@@ -82,11 +87,17 @@ def log_mel(waveform: np.ndarray, *, dtype: type = np.float32) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the waveform is not one-dimensional.
+        If the waveform is not one-dimensional, or holds integers.
     """
-    waveform = np.ascontiguousarray(waveform, dtype=dtype)
+    waveform = np.asarray(waveform)
     if waveform.ndim != 1:
         raise ValueError(f"a waveform has the shape (samples,), not {waveform.shape}.")
+    if not np.issubdtype(waveform.dtype, np.floating):
+        raise ValueError(
+            f"a waveform holds floats in [-1, 1], not {waveform.dtype}: divide 16-bit integers "
+            "by 32768."
+        )
+    waveform = np.ascontiguousarray(waveform, dtype=dtype)
     count = frame_count(len(waveform))
     if not count:
         return np.empty((0, MEL_BANDS), dtype)
@@ -102,6 +113,42 @@ def log_mel(waveform: np.ndarray, *, dtype: type = np.float32) -> np.ndarray:
         bands = np.abs(spectrum[:, used]) @ weights
         np.log(bands + dtype(LOG_OFFSET), out=result[start : start + BLOCK_FRAMES])
     return result
+
+
+def log_mel_blocks(
+    waveform_blocks: Iterable[np.ndarray], *, dtype: type = np.float32
+) -> Iterator[np.ndarray]:
+    """Compute the log-mel spectrogram of a waveform that comes in blocks.
+
+    Parameters
+    ----------
+    waveform_blocks : iterable of np.ndarray [shape=(samples,)]
+        16 kHz, one channel, in [-1, 1]; the blocks may differ in length.
+    dtype : type
+        The arithmetic, as in :func:`log_mel`.
+
+    Yields
+    ------
+    np.ndarray [shape=(up to 512, 64), dtype=dtype]
+        Together what :func:`log_mel` returns for the blocks joined, bit for bit: both compute
+        the same 512 frames at a time.
+    """
+    step = BLOCK_FRAMES * FRAME_HOP_SAMPLES
+    needed = step - FRAME_HOP_SAMPLES + FRAME_SAMPLES
+    pending: list[np.ndarray] = []
+    held = 0
+    for block in waveform_blocks:
+        pending.append(np.asarray(block))
+        held += len(pending[-1])
+        if held < needed:
+            continue
+        rest = np.concatenate(pending)
+        while len(rest) >= needed:
+            yield log_mel(rest[:needed], dtype=dtype)
+            rest = rest[step:]
+        pending, held = [rest], len(rest)
+    if held >= FRAME_SAMPLES:
+        yield log_mel(np.concatenate(pending), dtype=dtype)
 
 
 def windows(spectrogram: np.ndarray, *, hop_frames: int = HOP_FRAMES) -> np.ndarray:

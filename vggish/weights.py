@@ -1,0 +1,271 @@
+"""Google's VGGish weights: fetch, verify, read.
+
+``python -m vggish.weights`` (``make vggish``) fetches the checkpoint and the PCA parameters that
+were published with AudioSet into ``weights/``, or into the folder that the environment variable
+``VGGISH_WEIGHTS`` names. A checkpoint is read with TensorFlow alone, in both of its formats (one
+file, as Google's; or ``.index`` and ``.data-...``, as TensorFlow 1 and 2 write today), and the
+variables carry the names of the published graph, ``vggish/conv3/conv3_1/weights`` and so on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from files import DownloadError, download, sha256_of
+from vggish.network import LAYERS, build_vggish
+from vggish.postprocess import PCA, PostprocessError
+
+FOLDER_VARIABLE = "VGGISH_WEIGHTS"
+DEFAULT_FOLDER = "weights"
+
+
+class WeightsError(ValueError):
+    """Weights that are missing or do not fit; one sentence that says what to do."""
+
+
+class Published(NamedTuple):
+    """A published file: where it is, what it is called here, and how it is recognized."""
+
+    name: str
+    url: str
+    size: int
+    sha256: str
+
+
+CHECKPOINT = Published(
+    "vggish_model.ckpt",
+    "https://storage.googleapis.com/audioset/vggish_model.ckpt",
+    291_108_469,
+    "0962b1914e3e053922d957c45bc84a78c985765641dc6bceeeb3a7d8dfecfdf6",
+)
+PCA_PARAMETERS = Published(
+    "vggish_pca_params.npz",
+    "https://storage.googleapis.com/audioset/vggish_pca_params.npz",
+    73_020,
+    "4d878af3e306defbfb37095365aa7e5a6cecb86bad13e859e626151c4e6a8b9d",
+)
+
+
+def weights_folder() -> Path:
+    """Return the folder of the weights: ``$VGGISH_WEIGHTS``, or ``weights``."""
+    return Path(os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER)
+
+
+def variable_names(layer: str) -> tuple[str, str]:
+    """Return the checkpoint's names of a layer's kernel and bias.
+
+    ``conv3_1`` is ``vggish/conv3/conv3_1/weights`` and ``vggish/conv3/conv3_1/biases``; layers
+    that stand alone have no group: ``vggish/conv1/weights``.
+    """
+    group = layer.partition("_")[0]
+    scope = f"vggish/{group}/{layer}" if layer != group else f"vggish/{layer}"
+    return f"{scope}/weights", f"{scope}/biases"
+
+
+def load_checkpoint(path: str | os.PathLike, *, model: keras.Model | None = None) -> keras.Model:
+    """Read a VGGish checkpoint into the plain network.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A checkpoint in the single-file format, or the common start of the names of the newer
+        format's files (its ``.index`` file will do, too).
+    model : keras.Model, optional
+        Where the weights go; a new :func:`vggish.network.build_vggish` by default.
+
+    Returns
+    -------
+    keras.Model
+        From log-mel windows (n, 96, 64) to embeddings (n, 128).
+
+    Raises
+    ------
+    WeightsError
+        If there is no readable checkpoint, or variables are missing, misshapen or not finite;
+        they are named.
+    """
+    path = Path(path)
+    prefix = path.with_suffix("") if path.suffix == ".index" else path
+    if not checkpoint_files(prefix):
+        raise WeightsError(f"{path} does not exist: give the path of a VGGish checkpoint.")
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        shapes = reader.get_variable_to_shape_map()
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise WeightsError(
+            f"{path} is no TensorFlow checkpoint ({_first_line(error)}): fetch it again."
+        ) from None
+    model = model or build_vggish(kernel_initializer="zeros")
+    slots = {
+        name: variable
+        for layer in LAYERS
+        for name, variable in zip(
+            variable_names(layer), model.get_layer(layer).weights, strict=True
+        )
+    }
+    faults = [f"{name} is missing" for name in slots if name not in shapes] + [
+        f"{name} has the shape {tuple(shapes[name])}, not {tuple(variable.shape)}"
+        for name, variable in slots.items()
+        if name in shapes and tuple(shapes[name]) != tuple(variable.shape)
+    ]
+    if faults:
+        raise WeightsError(
+            f"{path} does not hold VGGish: {'; '.join(faults)}: use a checkpoint of the network "
+            "as released with AudioSet."
+        )
+    for name, variable in slots.items():
+        try:
+            values = reader.get_tensor(name)
+        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+            raise WeightsError(
+                f"{path} is damaged at {name} ({_first_line(error)}): fetch it again."
+            ) from None
+        if values.dtype != np.float32 or not np.isfinite(values).all():
+            raise WeightsError(
+                f"{path} holds {name} as {values.dtype}, or with NaN or infinity in it, where "
+                "finite float32 is needed: use another checkpoint."
+            )
+        variable.assign(values)
+    return model
+
+
+def save_checkpoint(model: keras.Model, path: str | os.PathLike) -> Path:
+    """Write a network in the format and under the names of Google's checkpoint.
+
+    For whoever trains VGGish further and wants other VGGish programs to read the result.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A :func:`vggish.network.build_vggish`.
+    path : str or PathLike
+        The single file to write.
+
+    Returns
+    -------
+    Path
+        ``path``.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = {
+        name: variable.numpy()
+        for layer in LAYERS
+        for name, variable in zip(
+            variable_names(layer), model.get_layer(layer).weights, strict=True
+        )
+    }
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        variables = {}
+        for name, value in values.items():
+            initial = v1.placeholder(tf.float32, value.shape)
+            variables[name] = v1.Variable(initial, name=name, use_resource=True)
+            session.run(variables[name].initializer, {initial: value})
+        saver = v1.train.Saver(variables, write_version=v1.train.SaverDef.V1)
+        saver.save(session, str(path), write_meta_graph=False, write_state=False)
+    return path
+
+
+def audioset_is_here() -> bool:
+    """Tell whether Google's weights have been put into the weights' folder."""
+    return (weights_folder() / CHECKPOINT.name).is_file()
+
+
+def load_audioset() -> tuple[keras.Model, str, PCA]:
+    """Load Google's weights from the weights' folder.
+
+    Returns
+    -------
+    model : keras.Model
+        The plain network.
+    sha256 : str
+        Of the published checkpoint.
+    pca : PCA
+        The published PCA parameters.
+
+    Raises
+    ------
+    WeightsError
+        If they are not there, or are not the published files.
+    """
+    folder = weights_folder()
+    for file in (CHECKPOINT, PCA_PARAMETERS):
+        path = folder / file.name
+        if not path.is_file():
+            raise WeightsError(
+                f"{path} does not exist: run `make vggish`, or fetch {file.url} by hand to there "
+                f"(sha256 {file.sha256})."
+            )
+        got = sha256_of(path)
+        if got != file.sha256:
+            raise WeightsError(
+                f"{path} has the sha256 {got} and not {file.sha256}, so it is not Google's file: "
+                "remove it and run `make vggish`."
+            )
+    model = load_checkpoint(folder / CHECKPOINT.name)
+    return model, CHECKPOINT.sha256, PCA.load(folder / PCA_PARAMETERS.name)
+
+
+def load_own(path: str | os.PathLike) -> tuple[keras.Model, str, PCA | None]:
+    """Load any VGGish checkpoint, with the PCA parameters beside it.
+
+    Returns
+    -------
+    model : keras.Model
+        The plain network.
+    sha256 : str
+        Of the checkpoint's files, one after the other.
+    pca : PCA or None
+        From ``vggish_pca_params.npz`` in the same folder, if there is one.
+
+    Raises
+    ------
+    WeightsError
+        If there is no readable checkpoint, or it or the PCA parameters do not fit.
+    """
+    path = Path(path)
+    model = load_checkpoint(path)
+    prefix = path.with_suffix("") if path.suffix == ".index" else path
+    digest = hashlib.sha256()
+    for file in checkpoint_files(prefix):
+        with file.open("rb") as opened:
+            while block := opened.read(1 << 20):
+                digest.update(block)
+    beside = path.with_name(PCA_PARAMETERS.name)
+    try:
+        pca = PCA.load(beside) if beside.exists() else None
+    except PostprocessError as error:
+        raise WeightsError(str(error)) from None
+    return model, digest.hexdigest(), pca
+
+
+def checkpoint_files(prefix: Path) -> list[Path]:
+    """Return the files of a checkpoint: one, or an index and its data; none if there is none."""
+    if prefix.is_file():
+        return [prefix]
+    index = prefix.with_name(prefix.name + ".index")
+    if not index.is_file():
+        return []
+    return [index, *sorted(prefix.parent.glob(f"{prefix.name}.data-*"))]
+
+
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return the variables of the plain network by the checkpoint's names."""
+    named = {}
+    for layer in LAYERS:
+        named |= zip(variable_names(layer), model.get_layer(layer).weights, strict=True)
+    return named
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
