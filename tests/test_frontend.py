@@ -11,16 +11,16 @@ def sine(seconds=3.0, hertz=1000.0):
     return np.sin(2 * np.pi * hertz * np.arange(int(seconds * 16000)) / 16000)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_golden_values_of_a_sine(dtype):
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 4e-5), (np.float64, 6e-6)])
+def test_golden_values_of_a_sine(dtype, tolerance):
     patches = windows(log_mel(sine(), dtype=dtype), hop_frames=96)
     assert patches.shape == (3, 96, 64)
     assert patches.dtype == dtype
     patches = patches.astype(np.float64)
-    assert patches.mean() == pytest.approx(-3.42962, abs=6e-6)
-    assert patches.std() == pytest.approx(2.12658, abs=6e-6)
-    assert patches.min() == pytest.approx(-4.60116, abs=6e-6)
-    assert patches.max() == pytest.approx(4.81112, abs=6e-6)
+    assert patches.mean() == pytest.approx(-3.42962, abs=tolerance)
+    assert patches.std() == pytest.approx(2.12658, abs=tolerance)
+    assert patches.min() == pytest.approx(-4.60116, abs=tolerance)
+    assert patches.max() == pytest.approx(4.81112, abs=tolerance)
 
 
 def reference_log_mel(waveform):
