@@ -11,16 +11,15 @@ def sine(seconds=3.0, hertz=1000.0):
     return np.sin(2 * np.pi * hertz * np.arange(int(seconds * 16000)) / 16000)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 4e-5), (np.float64, 6e-6)])
-def test_golden_values_of_a_sine(dtype, tolerance):
-    patches = windows(log_mel(sine(), dtype=dtype), hop_frames=96)
+def test_golden_values_of_a_sine():
+    patches = windows(log_mel(sine()), hop_frames=96)
     assert patches.shape == (3, 96, 64)
-    assert patches.dtype == dtype
+    assert patches.dtype == np.float32
     patches = patches.astype(np.float64)
-    assert patches.mean() == pytest.approx(-3.42962, abs=tolerance)
-    assert patches.std() == pytest.approx(2.12658, abs=tolerance)
-    assert patches.min() == pytest.approx(-4.60116, abs=tolerance)
-    assert patches.max() == pytest.approx(4.81112, abs=tolerance)
+    assert patches.mean() == pytest.approx(-3.42962, abs=6e-6)
+    assert patches.std() == pytest.approx(2.12658, abs=6e-6)
+    assert patches.min() == pytest.approx(-4.60116, abs=6e-6)
+    assert patches.max() == pytest.approx(4.81112, abs=6e-6)
 
 
 def reference_log_mel(waveform):
@@ -48,15 +47,14 @@ def reference_log_mel(waveform):
 def test_against_the_definition():
     waveform = np.random.default_rng(0).uniform(-1, 1, 8000)
     expected = reference_log_mel(waveform)
-    np.testing.assert_allclose(log_mel(waveform, dtype=np.float64), expected, atol=1e-9)
-    np.testing.assert_allclose(log_mel(waveform), expected, atol=1e-4)
+    np.testing.assert_allclose(log_mel(waveform), expected, rtol=1e-6)
 
 
-def test_quiet_and_loud_extremes_in_float32():
+def test_extremes():
     square = np.sign(sine(1.0, 440.0))
-    for waveform in (np.zeros(16000), square, np.eye(1, 16000, 8000)[0], 1e-4 * square):
-        double = log_mel(waveform, dtype=np.float64)
-        np.testing.assert_allclose(log_mel(waveform.astype(np.float32)), double, atol=1e-4)
+    for waveform in (square, np.eye(1, 16000, 8000)[0], 1e-4 * square):
+        expected = reference_log_mel(waveform)
+        np.testing.assert_allclose(log_mel(waveform.astype(np.float32)), expected, atol=1e-6)
     np.testing.assert_allclose(log_mel(np.zeros(16000)), np.log(0.01), rtol=1e-6)
 
 

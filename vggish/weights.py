@@ -10,9 +10,12 @@ variables carry the names of the published graph, ``vggish/conv3/conv3_1/weights
 from __future__ import annotations
 
 import argparse
+import glob
 import hashlib
 import os
 import sys
+import zipfile
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,12 +23,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from files import DownloadError, download, sha256_of
+from files import DownloadError, download, replacing, sha256_of
 from vggish.network import LAYERS, build_vggish
 from vggish.postprocess import PCA, PostprocessError
 
 FOLDER_VARIABLE = "VGGISH_WEIGHTS"
 DEFAULT_FOLDER = "weights"
+CONVERTED = "vggish.npz"  # the checkpoint's variables, quicker to read
+
+# what TensorFlow and numpy raise for files that are not what they should be
+READ_ERRORS = (
+    tf.errors.OpError,
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    EOFError,
+    zipfile.BadZipFile,
+)
 
 
 class WeightsError(ValueError):
@@ -71,7 +87,7 @@ def variable_names(layer: str) -> tuple[str, str]:
     return f"{scope}/weights", f"{scope}/biases"
 
 
-def load_checkpoint(path: str | os.PathLike, *, model: keras.Model | None = None) -> keras.Model:
+def load_checkpoint(path: str | os.PathLike) -> keras.Model:
     """Read a VGGish checkpoint into the plain network.
 
     Parameters
@@ -79,8 +95,6 @@ def load_checkpoint(path: str | os.PathLike, *, model: keras.Model | None = None
     path : str or PathLike
         A checkpoint in the single-file format, or the common start of the names of the newer
         format's files (its ``.index`` file will do, too).
-    model : keras.Model, optional
-        Where the weights go; a new :func:`vggish.network.build_vggish` by default.
 
     Returns
     -------
@@ -94,48 +108,17 @@ def load_checkpoint(path: str | os.PathLike, *, model: keras.Model | None = None
         they are named.
     """
     path = Path(path)
-    prefix = path.with_suffix("") if path.suffix == ".index" else path
+    prefix = _prefix(path)
     if not checkpoint_files(prefix):
         raise WeightsError(f"{path} does not exist: give the path of a VGGish checkpoint.")
     try:
         reader = tf.train.load_checkpoint(str(prefix))
-        shapes = reader.get_variable_to_shape_map()
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        names = reader.get_variable_to_shape_map()
+    except READ_ERRORS as error:
         raise WeightsError(
             f"{path} is no TensorFlow checkpoint ({_first_line(error)}): fetch it again."
         ) from None
-    model = model or build_vggish(kernel_initializer="zeros")
-    slots = {
-        name: variable
-        for layer in LAYERS
-        for name, variable in zip(
-            variable_names(layer), model.get_layer(layer).weights, strict=True
-        )
-    }
-    faults = [f"{name} is missing" for name in slots if name not in shapes] + [
-        f"{name} has the shape {tuple(shapes[name])}, not {tuple(variable.shape)}"
-        for name, variable in slots.items()
-        if name in shapes and tuple(shapes[name]) != tuple(variable.shape)
-    ]
-    if faults:
-        raise WeightsError(
-            f"{path} does not hold VGGish: {'; '.join(faults)}: use a checkpoint of the network "
-            "as released with AudioSet."
-        )
-    for name, variable in slots.items():
-        try:
-            values = reader.get_tensor(name)
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
-            raise WeightsError(
-                f"{path} is damaged at {name} ({_first_line(error)}): fetch it again."
-            ) from None
-        if values.dtype != np.float32 or not np.isfinite(values).all():
-            raise WeightsError(
-                f"{path} holds {name} as {values.dtype}, or with NaN or infinity in it, where "
-                "finite float32 is needed: use another checkpoint."
-            )
-        variable.assign(values)
-    return model
+    return _filled(path, names, reader.get_tensor)
 
 
 def save_checkpoint(model: keras.Model, path: str | os.PathLike) -> Path:
@@ -157,13 +140,7 @@ def save_checkpoint(model: keras.Model, path: str | os.PathLike) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    values = {
-        name: variable.numpy()
-        for layer in LAYERS
-        for name, variable in zip(
-            variable_names(layer), model.get_layer(layer).weights, strict=True
-        )
-    }
+    values = {name: variable.numpy() for name, variable in _variables(model).items()}
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         variables = {}
@@ -178,7 +155,7 @@ def save_checkpoint(model: keras.Model, path: str | os.PathLike) -> Path:
 
 def audioset_is_here() -> bool:
     """Tell whether Google's weights have been put into the weights' folder."""
-    return (weights_folder() / CHECKPOINT.name).is_file()
+    return any((weights_folder() / name).is_file() for name in (CONVERTED, CHECKPOINT.name))
 
 
 def load_audioset() -> tuple[keras.Model, str, PCA]:
@@ -199,20 +176,12 @@ def load_audioset() -> tuple[keras.Model, str, PCA]:
         If they are not there, or are not the published files.
     """
     folder = weights_folder()
-    for file in (CHECKPOINT, PCA_PARAMETERS):
-        path = folder / file.name
-        if not path.is_file():
-            raise WeightsError(
-                f"{path} does not exist: run `make vggish`, or fetch {file.url} by hand to there "
-                f"(sha256 {file.sha256})."
-            )
-        got = sha256_of(path)
-        if got != file.sha256:
-            raise WeightsError(
-                f"{path} has the sha256 {got} and not {file.sha256}, so it is not Google's file: "
-                "remove it and run `make vggish`."
-            )
-    model = load_checkpoint(folder / CHECKPOINT.name)
+    _check_published(folder, PCA_PARAMETERS)
+    if (folder / CONVERTED).is_file():
+        model = _load_converted(folder / CONVERTED)
+    else:
+        _check_published(folder, CHECKPOINT)
+        model = load_checkpoint(folder / CHECKPOINT.name)
     return model, CHECKPOINT.sha256, PCA.load(folder / PCA_PARAMETERS.name)
 
 
@@ -235,9 +204,8 @@ def load_own(path: str | os.PathLike) -> tuple[keras.Model, str, PCA | None]:
     """
     path = Path(path)
     model = load_checkpoint(path)
-    prefix = path.with_suffix("") if path.suffix == ".index" else path
     digest = hashlib.sha256()
-    for file in checkpoint_files(prefix):
+    for file in checkpoint_files(_prefix(path)):
         with file.open("rb") as opened:
             while block := opened.read(1 << 20):
                 digest.update(block)
@@ -249,6 +217,64 @@ def load_own(path: str | os.PathLike) -> tuple[keras.Model, str, PCA | None]:
     return model, digest.hexdigest(), pca
 
 
+def fetch_audioset() -> Path:
+    """Fetch Google's weights into the weights' folder, verify and convert them.
+
+    A broken download is resumed by the next call; what is there already is not fetched again.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    DownloadError
+        If a file cannot be fetched, or is not the published one.
+    WeightsError
+        If the checkpoint does not hold VGGish.
+    """
+    folder = weights_folder()
+    for file in (PCA_PARAMETERS, CHECKPOINT):
+        if file is CHECKPOINT and (folder / CONVERTED).is_file():
+            _load_converted(folder / CONVERTED)  # the checkpoint itself is no longer needed
+            continue
+        download(file.url, folder / file.name, sha256=file.sha256, size=file.size)
+    if not (folder / CONVERTED).is_file():
+        values = _variables(load_checkpoint(folder / CHECKPOINT.name))
+        with replacing(folder / CONVERTED) as aside:
+            np.savez(
+                aside,
+                source_sha256=CHECKPOINT.sha256,
+                **{name: variable.numpy() for name, variable in values.items()},
+            )
+    return folder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run ``python -m vggish.weights``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m vggish.weights",
+        description="Fetch Google's VGGish checkpoint (291 MB) and PCA parameters, verified.",
+        epilog=f"They go into {weights_folder()}, or where {FOLDER_VARIABLE} says.",
+    )
+    parser.parse_args(arguments)
+    try:
+        folder = fetch_audioset()
+    except (DownloadError, WeightsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(
+            f"error: {error.filename or weights_folder()} cannot be written ({error.strerror}): "
+            f"make room, or name another folder in {FOLDER_VARIABLE}.",
+            file=sys.stderr,
+        )
+        return 1
+    print(f"Google's VGGish is in {folder}.")
+    return 0
+
+
 def checkpoint_files(prefix: Path) -> list[Path]:
     """Return the files of a checkpoint: one, or an index and its data; none if there is none."""
     if prefix.is_file():
@@ -256,7 +282,71 @@ def checkpoint_files(prefix: Path) -> list[Path]:
     index = prefix.with_name(prefix.name + ".index")
     if not index.is_file():
         return []
-    return [index, *sorted(prefix.parent.glob(f"{prefix.name}.data-*"))]
+    return [index, *sorted(prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*"))]
+
+
+def _prefix(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix == ".index" else path
+
+
+def _check_published(folder: Path, file: Published) -> None:
+    path = folder / file.name
+    if not path.is_file():
+        raise WeightsError(
+            f"{path} does not exist: run `make vggish`, or fetch {file.url} by hand to there "
+            f"(sha256 {file.sha256})."
+        )
+    got = sha256_of(path)
+    if got != file.sha256:
+        raise WeightsError(
+            f"{path} has the sha256 {got} and not {file.sha256}, so it is not Google's file: "
+            "remove it and run `make vggish`."
+        )
+
+
+def _load_converted(path: Path) -> keras.Model:
+    """Read what :func:`fetch_audioset` made of Google's checkpoint."""
+    again = "remove it and run `make vggish`."
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            source = str(stored["source_sha256"])
+            if source != CHECKPOINT.sha256:
+                raise WeightsError(f"{path} was made from another file ({source}): {again}")
+            return _filled(path, stored.files, stored.__getitem__)
+    except WeightsError:
+        raise
+    except READ_ERRORS as error:
+        raise WeightsError(f"{path} is damaged ({_first_line(error)}): {again}") from None
+
+
+def _filled(path: Path, names: Container[str], read: Callable[[str], np.ndarray]) -> keras.Model:
+    """Build the plain network with the variables that ``read`` returns by name."""
+    model = build_vggish(kernel_initializer="zeros")
+    faults = []
+    for name, variable in _variables(model).items():
+        if name not in names:
+            faults.append(f"{name} is missing")
+            continue
+        try:
+            values = read(name)
+        except READ_ERRORS as error:
+            raise WeightsError(
+                f"{path} is damaged at {name} ({_first_line(error)}): fetch it again."
+            ) from None
+        if values.shape != tuple(variable.shape):
+            faults.append(f"{name} has the shape {values.shape}, not {tuple(variable.shape)}")
+        elif values.dtype != np.float32:
+            faults.append(f"{name} is {values.dtype}, not float32")
+        elif not np.isfinite(values).all():
+            faults.append(f"{name} holds NaN or infinity")
+        else:
+            variable.assign(values)
+    if faults:
+        raise WeightsError(
+            f"{path} does not hold VGGish: {'; '.join(faults)}: use a checkpoint of the network "
+            "as released with AudioSet."
+        )
+    return model
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
@@ -269,3 +359,7 @@ def _variables(model: keras.Model) -> dict[str, keras.Variable]:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
