@@ -1,0 +1,222 @@
+"""JupyterLab as people meet it: run the base notebook from the menu, duplicate it, change one
+value, run the copy. A real server and a real browser; screenshots go to ``executed/lab``."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.synthetic import make_corpus
+
+ROOT = Path(__file__).parent.parent
+SCREENSHOTS = ROOT / "executed" / "lab"
+BASE = "03-training-00-keras_2mlp_clsw0"
+COPY = "03-training-01-keras_2mlp_other_seed"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER),
+    reason="no Chromium with its driver here (Debian: apt-get install chromium chromium-driver)",
+)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Serve JupyterLab on loopback in a copy of the project with a small corpus."""
+    folder = tmp_path_factory.mktemp("course")
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("03-training-00*.ipynb")]:
+        shutil.copy(path, folder)
+    shutil.copytree(ROOT / "vggish", folder / "vggish")
+    make_corpus(folder / "data" / "on-hold", minutes={"TRN": 4, "VAL": 2, "TST": 1})
+    environment = os.environ | {
+        "JUPYTER_CONFIG_DIR": str(folder / ".jupyter"),
+        "JUPYTER_RUNTIME_DIR": str(folder / ".jupyter"),
+        "JUPYTER_DATA_DIR": str(folder / ".jupyter"),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1"]
+    options = [f"--port={port}", "--allow-root", "--IdentityProvider.token=known"]
+    with (folder / "lab.log").open("w") as log:
+        server = subprocess.Popen([*command, *options], cwd=folder, env=environment, stderr=log)
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(f"{url}/api", timeout=5).close()
+            break
+        except OSError:
+            assert server.poll() is None, (folder / "lab.log").read_text()
+            time.sleep(0.5)
+    yield url, folder
+    server.terminate()
+    server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-quic",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1400,1000",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def wait(browser, condition, seconds=60):
+    """Wait until ``condition(browser)`` is true, whatever redraws in between."""
+    return WebDriverWait(
+        browser, seconds, 0.3, ignored_exceptions=[StaleElementReferenceException]
+    ).until(condition)
+
+
+def click(browser, css, text=None, *, double=False):
+    """Click the visible element with this selector, and this text in it."""
+
+    def find(_):
+        for element in browser.find_elements(By.CSS_SELECTOR, css):
+            if element.is_displayed() and (text is None or text in element.text):
+                return element
+        return None
+
+    actions = ActionChains(browser).move_to_element(wait(browser, find))
+    (actions.double_click() if double else actions.click()).perform()
+
+
+def context_click(browser, css, text):
+    element = wait(
+        browser,
+        lambda b: next((e for e in b.find_elements(By.CSS_SELECTOR, css) if e.text == text), None),
+    )
+    ActionChains(browser).context_click(element).perform()
+
+
+def menu(browser, name, entry):
+    click(browser, ".lm-MenuBar-itemLabel", name)
+    click(browser, ".lm-Menu-itemLabel", entry)
+
+
+def run_all(browser, metrics, name):
+    """Run all cells from the menu; wait until the run stands on disk and the kernel is idle."""
+    menu(browser, "Run", "Run All Cells")
+    deadline = time.time() + 150
+    while not metrics.exists():
+        assert time.time() < deadline, f"no {metrics} after 150 s"
+        time.sleep(1)
+    wait(
+        browser,
+        lambda b: b.find_elements(
+            By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator[data-status='idle']"
+        ),
+    )
+    time.sleep(2)
+    browser.save_screenshot(str(SCREENSHOTS / f"{name}-end.png"))
+    for output in browser.find_elements(By.CSS_SELECTOR, ".jp-OutputArea-output"):
+        assert "Traceback" not in output.text
+
+
+def test_the_base_notebook_is_run_duplicated_changed_and_run_again(lab, browser):
+    url, folder = lab
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    browser.get(f"{url}/lab/tree/{BASE}.ipynb?token=known&reset")
+    wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-Cell"), 90)
+    wait(
+        browser,
+        lambda b: b.find_elements(
+            By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator[data-status='idle']"
+        ),
+    )
+    browser.save_screenshot(str(SCREENSHOTS / "1-opened.png"))
+    run_all(browser, folder / "runs" / BASE / "metrics.json", "2-base")
+    menu(browser, "File", "Save Notebook")
+
+    # duplicate in the file browser
+    context_click(browser, ".jp-DirListing-itemText", f"{BASE}.ipynb")
+    click(browser, ".lm-Menu-itemLabel", "Duplicate")
+    duplicate = f"{BASE}-Copy1.ipynb"
+    context_click(browser, ".jp-DirListing-itemText", duplicate)
+    browser.save_screenshot(str(SCREENSHOTS / "3-duplicated.png"))
+    click(browser, ".lm-Menu-itemLabel", "Rename")
+    editor = wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, ".jp-DirListing-editor"))[0]
+    editor.send_keys(Keys.CONTROL, "a")
+    editor.send_keys(f"{COPY}.ipynb", Keys.ENTER)
+    click(browser, ".jp-DirListing-itemText", f"{COPY}.ipynb", double=True)
+    wait(browser, lambda b: COPY in b.title or b.current_url.endswith(f"{COPY}.ipynb"))
+    wait(
+        browser,
+        lambda b: [
+            tab
+            for tab in b.find_elements(By.CSS_SELECTOR, ".lm-TabBar-tab.jp-mod-current")
+            if tab.text.startswith(COPY[:20])
+        ],
+    )
+
+    # the copy still carries the base's name: it is told so before it can overwrite anything
+    before = (folder / "runs" / BASE / "metrics.json").read_bytes()
+    menu(browser, "Run", "Run All Cells")
+    wait(
+        browser,
+        lambda b: [
+            o
+            for o in b.find_elements(By.CSS_SELECTOR, ".jp-OutputArea-output")
+            if o.is_displayed() and "NAME" in o.text and "Error" in o.text
+        ],
+        90,
+    )
+    browser.save_screenshot(str(SCREENSHOTS / "4-refused.png"))
+    assert (folder / "runs" / BASE / "metrics.json").read_bytes() == before
+
+    # give it its own name and one changed value
+    lines = [
+        line for line in browser.find_elements(By.CSS_SELECTOR, ".cm-line") if line.is_displayed()
+    ]
+    for start, text in (("NAME =", f'NAME = "{COPY}"'), ("SEED =", "SEED = 1")):
+        line = next(line for line in lines if line.text.startswith(start))
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", line)
+        ActionChains(browser).click(line).send_keys(Keys.END).key_down(Keys.SHIFT).send_keys(
+            Keys.HOME
+        ).key_up(Keys.SHIFT).send_keys(text).perform()
+        time.sleep(0.5)
+    browser.save_screenshot(str(SCREENSHOTS / "5-changed.png"))
+    run_all(browser, folder / "runs" / COPY / "metrics.json", "6-copy")
+
+    for name, seed in ((BASE, 0), (COPY, 1)):
+        metrics = json.loads((folder / "runs" / name / "metrics.json").read_text())
+        assert metrics["name"] == name
+        assert metrics["seed"] == seed
+    assert (folder / "runs" / BASE / "metrics.json").read_bytes() == before
+
+
+def test_chromium_is_the_one_that_was_found(browser):
+    try:
+        assert browser.capabilities["browserVersion"]
+    except WebDriverException as error:
+        pytest.fail(f"Chromium at {CHROMIUM} does not answer: {error.msg}")
