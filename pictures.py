@@ -149,7 +149,7 @@ def embeddings(
     above.set_title(title, loc="left", fontsize=10)
     draw_track(below, track)
     below.set(ylim=(0, 1), yticks=[], xlim=(0, end), xlabel="time / s")
-    legend(below, loc="upper left", bbox_to_anchor=(0, -0.9))
+    legend(above, loc="lower right", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -217,9 +217,10 @@ def learning_curves(
             f"{what}: {level:.3f}",
             (1, level),
             xycoords=("axes fraction", "data"),
-            xytext=(-4, 3),
+            xytext=(-4, -6),
             textcoords="offset points",
             ha="right",
+            va="top",
             fontsize=8,
         )
     values = [*history["loss"], *history["val_loss"]]
@@ -255,7 +256,7 @@ def confusion(
     Figure
     """
     if axes is None:
-        _, axes = plt.subplots(figsize=(5.2, 4.4), layout="constrained")
+        _, axes = plt.subplots(figsize=(5.8, 4.6), layout="constrained")
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
     for (i, j), share in np.ndenumerate(shares):
