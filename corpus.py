@@ -329,7 +329,7 @@ def compose_corpus(
         for recording in lacking:
             _audio_path(folder, recording).unlink(missing_ok=True)
         work = partial(_compose_recording, folder=folder, raw_folder=raw_folder)
-        _map(work, lacking, workers, "recordings", [r["samples"] for r in lacking])
+        _map(work, lacking, workers, "recordings", [1] * len(lacking))
         if lacking or not (folder / "segments.csv").exists():
             _write_csv(folder / "segments.csv", _segment_rows(recordings))
         table = pd.DataFrame([_recording_row(folder, r, done) for r in recordings])
@@ -358,10 +358,9 @@ def _plan(
     speech = files[files.kind == "speech"]
     paths = list(speech.path)
     chunks = [paths[i : i + 25] for i in range(0, len(paths), 25)]
-    seconds = [speech.seconds[i : i + 25].sum() for i in range(0, len(paths), 25)]
     work = partial(_phrases_of, raw_folder=raw_folder)
     phrases = {}
-    for found in _map(work, chunks, workers, "finding speech", seconds):
+    for found in _map(work, chunks, workers, "prompts", [len(chunk) for chunk in chunks]):
         phrases.update(found)
     return [
         recording
@@ -477,16 +476,15 @@ def _write_csv(path: Path, table: pd.DataFrame) -> None:
 
 
 def _map(
-    work: Callable, items: Sequence, workers: int, label: str, amounts: Sequence[float]
+    work: Callable, items: Sequence, workers: int, label: str, amounts: Sequence[int]
 ) -> list:
     """Do the work on each item, in the items' order, with a progress bar."""
-    bar = tqdm(total=round(sum(amounts)), desc=label, unit="", unit_scale=True, disable=not items)
     results = []
-    with bar:
+    with tqdm(total=sum(amounts), desc=label, unit="", disable=not items) as bar:
         if workers == 1 or len(items) < 2:
             for item, amount in zip(items, amounts, strict=True):
                 results.append(work(item))
-                bar.update(round(amount))
+                bar.update(amount)
             return results
         # spawned, as a fork of a process with threads may hang
         context = multiprocessing.get_context("spawn")
@@ -494,7 +492,7 @@ def _map(
             try:
                 for result, amount in zip(pool.map(work, items), amounts, strict=True):
                     results.append(result)
-                    bar.update(round(amount))
+                    bar.update(amount)
             except BrokenProcessPool:
                 raise CorpusError(
                     "a worker process ended early, most likely for want of memory: run the same "

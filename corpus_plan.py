@@ -85,32 +85,34 @@ class _Material:
         self.voices = {voice: _Deck(cards, rng) for voice, cards in sorted(speech.items())}
         self.artists = {artist: _Deck(cards, rng) for artist, cards in sorted(music.items())}
         self.sounds = _Deck(noise, rng)
-        # the square root: rare voices are heard more often than their minutes alone would give
-        self.voice_weights = _weights(
-            [sum(end - start for _, start, end, _ in speech[voice]) for voice in self.voices]
-        )
-        self.artist_weights = _weights(
-            [sum(seconds for _, seconds in music[artist]) for artist in self.artists]
-        )
+        # the power 3/4: rare voices are heard more often than their minutes alone would give
+        self.turns = {
+            group: round(amount**-0.75, 9)
+            for group, amount in (
+                *((v, sum(end - start for _, start, end, _ in speech[v])) for v in self.voices),
+                *((a, sum(seconds for _, seconds in music[a])) for a in self.artists),
+            )
+        }
+        self.heard = dict.fromkeys(self.turns, 0.0)
 
     def draw_voice(self) -> str:
-        return self._choose(list(self.voices), self.voice_weights)
+        return min(self.voices, key=self._turn)
 
     def draw_track(self) -> str:
-        artist = self._choose(list(self.artists), self.artist_weights)
+        artist = min(self.artists, key=self._turn)
+        self.hear(artist, 1)
         return self.artists[artist].draw()[0]
 
     def draw_sounds(self) -> list[str]:
         return [self.sounds.draw() for _ in range(1 + int(self.rng.integers(3)))]
 
-    def _choose(self, names: list[str], weights: list[float]) -> str:
-        return names[min(int(np.searchsorted(weights, self.rng.random())), len(names) - 1)]
+    def hear(self, group: str, amount: float) -> None:
+        """Remember how much of a voice or an artist was used."""
+        self.heard[group] += amount
 
-
-def _weights(amounts: Sequence[float]) -> list[float]:
-    """Return cumulated shares of the square roots, rounded so that all machines agree."""
-    roots = [math.sqrt(amount) for amount in amounts]
-    return [round(sum(roots[: i + 1]) / sum(roots), 9) for i in range(len(roots))]
+    def _turn(self, group: str) -> tuple[float, float, str]:
+        """Order voices and artists by who was heard least, for what there is of them."""
+        return self.heard[group] * self.turns[group], self.turns[group], group
 
 
 def frame_count(samples: int) -> int:
@@ -214,8 +216,8 @@ def _plan_segments(
     """Draw segments until a recording is full; ``had`` counts each class's seconds so far."""
     rng = material.rng
     voices = [material.draw_voice()]
-    if len(material.voices) > 1 and rng.random() < 0.3:
-        voices.append(material.draw_voice())
+    if rng.random() < 0.3:
+        voices.append(list(material.voices)[int(rng.integers(len(material.voices)))])
     tracks = [material.draw_track() for _ in range(2 + int(rng.integers(2)))]
     segments: list[dict] = []
     filled = 0.0
@@ -279,6 +281,7 @@ def _plan_segment(
         voice = voices[int(rng.integers(len(voices)))]
         phrases, length = _lay_phrases(seconds, material.voices[voice], rng)
         segment |= {"voice": voice, "phrases": phrases, "samples": length}
+        material.hear(voice, length)
         segment["speech_db"] = round(rng.uniform(-27, -16), 2)
     if "music" in label:
         _add_music(segment, before, tracks, material)
