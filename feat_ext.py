@@ -461,7 +461,11 @@ def stream_split(
         stream = stream.shuffle(shuffle, seed=seed)
     else:
         stream = stream.flat_map(windows_of)
-    return stream.batch(batch_size).prefetch(2)
+    stream = stream.batch(batch_size)
+    if count == 1:  # so that Keras knows how long an epoch is, and can draw its progress
+        batches = math.ceil(dataset["splits"][split]["windows"] / batch_size)
+        stream = stream.apply(tf.data.experimental.assert_cardinality(batches))
+    return stream.prefetch(2)
 
 
 def _open_split(
