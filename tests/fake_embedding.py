@@ -67,14 +67,38 @@ class FakeSource:
 
 
 @dataclass(frozen=True)
-class DeadlySource(FakeSource):
-    """Its process dies at the first recording, as if for want of memory, if the file is there."""
-
-    trigger: str = ""
+class SlowSource(FakeSource):
+    """Takes its time, so that a run can be killed in the middle of it."""
 
     def load(self):
+        embedding = super().load()
+        quantize = embedding.quantize
+
+        def slow(embeddings):
+            time.sleep(0.02)
+            return quantize(embeddings)
+
+        embedding.quantize = slow
+        return embedding
+
+
+class DeadlyEmbedding(FakeEmbedding):
+    """Dies, as if for want of memory, while there is a file, and removes it."""
+
+    def __init__(self, name, sha256, trigger):
+        super().__init__(name, sha256)
+        self.trigger = trigger
+
+    def quantize(self, embeddings):
         if os.path.exists(self.trigger):  # noqa: PTH110
             os.unlink(self.trigger)  # noqa: PTH108
-            time.sleep(0.1)
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().load()
+        return super().quantize(embeddings)
+
+
+@dataclass(frozen=True)
+class DeadlySource(FakeSource):
+    """``weights`` is a file: the first process that embeds removes it and dies."""
+
+    def load(self):
+        return DeadlyEmbedding("deadly", "a" * 64, self.weights)

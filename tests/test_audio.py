@@ -129,7 +129,7 @@ def test_load_at_another_rate(tmp_path):
     assert len(load(tmp_path / "a.wav", sample_rate=8000)) == 16_000
 
 
-# -- what is wrong -----------------------------------------------------------------------------
+# -- what is wrong
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.aiff", "a.au", "a.w64", "a.ogg", "a.mp3"])

@@ -122,7 +122,7 @@ def test_embed_recording(tmp_path):
         feat_ext.embed_recording(tmp_path / "b.wav", FakeEmbedding("fake", "a" * 64))
 
 
-# -- reading back -------------------------------------------------------------------------------
+# -- reading back
 
 
 def test_what_was_written_is_read(made):
@@ -202,7 +202,7 @@ def test_stream_refuses(made):
         stream_split(made, "TRN", shard=(2, 2))
 
 
-# -- what does not fit ----------------------------------------------------------------------------
+# -- what does not fit
 
 
 @pytest.mark.parametrize(
