@@ -74,9 +74,10 @@ run_notebook = @echo "== $(1)" && mkdir -p executed && JPY_SESSION_NAME=$(1).ipy
 executed/$(NOTEBOOK_01).ipynb: $(NOTEBOOK_01).ipynb $(wildcard $(CORPUS_CODE)) $(READY)
 	$(call run_notebook,$(NOTEBOOK_01))
 
+# other weights than the records were made with: all of them anew
 $(EMBEDDINGS): executed/$(NOTEBOOK_01).ipynb $(FEATURE_CODE) $(GOOGLE_WEIGHTS)
 	@echo "== $(SCRIPT_02)"
-	@$(BIN)/python $(SCRIPT_02)
+	@$(BIN)/python $(SCRIPT_02) $(if $(filter weights/% vggish/%,$?),--overwrite)
 
 executed/$(NOTEBOOK_03).ipynb: $(NOTEBOOK_03).ipynb $(EMBEDDINGS)
 	$(call run_notebook,$(NOTEBOOK_03))
