@@ -7,6 +7,7 @@ figure. Nothing is shown or saved here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -272,3 +273,34 @@ def confusion(
     axes.set(xlabel="estimate", ylabel="reference")
     axes.set_title(title, fontsize=10)
     return axes.figure
+
+
+def accuracy_bars(
+    axes: Axes, right: np.ndarray, values: np.ndarray, edges: Sequence[float], *, unit: str = ""
+) -> None:
+    """Draw the accuracy of frames by some property of theirs, with how many there are.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    right : np.ndarray [shape=(n,), dtype=bool]
+        Which frames are right.
+    values : np.ndarray [shape=(n,)]
+        The property; frames where it is nan are left out.
+    edges : sequence of float
+        Where one bar ends and the next begins.
+    unit : str
+        Of the edges.
+    """
+    values, right = (array[~np.isnan(values)] for array in (np.asarray(values), right))
+    names = [f"< {edges[0]:g}", *(f"{a:g}–{b:g}" for a, b in pairwise(edges)), f"> {edges[-1]:g}"]
+    bins = np.digitize(values, edges)
+    for i in range(len(names)):
+        inside = right[bins == i]
+        if len(inside):
+            axes.bar(i, inside.mean(), color=TRAINING)
+            axes.text(i, inside.mean() + 0.01, f"{inside.mean():.2f}", ha="center", fontsize=8)
+        axes.text(i, 0.02, f"{len(inside):,}", ha="center", color="white", fontsize=8)
+    axes.set_xticks(range(len(names)), names)
+    axes.set(xlim=(-0.6, len(names) - 0.4), ylim=(0, 1.08), ylabel="accuracy", xlabel=unit)

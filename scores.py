@@ -292,7 +292,8 @@ def novelty(embedding: np.ndarray, *, kernel_frames: int) -> np.ndarray:
     side = (np.arange(-kernel_frames, kernel_frames) + 0.5) / kernel_frames
     taper = np.exp(-2 * side**2)
     kernel = np.outer(np.sign(side) * taper, np.sign(side) * taper)
-    padded = np.pad(rows, ((kernel_frames, kernel_frames), (0, 0)), mode="edge")
+    # mirrored, so that the ends of the recording are no boundaries
+    padded = np.pad(rows, ((kernel_frames, kernel_frames), (0, 0)), mode="symmetric")
     curve = np.empty(len(rows))
     for i in range(len(rows)):
         around = padded[i : i + 2 * kernel_frames]

@@ -1,0 +1,126 @@
+"""Compare all runs: a table and a chart of runs/*/metrics.json, against guessing and the goal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import runs
+from pictures import GOAL, TRAINING, VALIDATION
+
+CHART = "board.png"
+COLUMNS = (
+    ("embedding", "weights", "{}"),
+    ("VAL acc.", "val_accuracy", "{:.3f}"),
+    ("macro F1", "val_macro_f1", "{:.3f}"),
+    ("TST acc.", "tst_accuracy", "{:.3f}"),
+    ("macro F1", "tst_macro_f1", "{:.3f}"),
+    ("event F1 0.5 s", "tst_event_f1_0.5s", "{:.3f}"),
+    ("1 s", "tst_event_f1_1.0s", "{:.3f}"),
+    ("training", "seconds", "{:.0f} s"),
+)
+
+
+def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the runs as lines of text, one a run, a dash for what a run does not have.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As :func:`runs.table` returns them.
+
+    Returns
+    -------
+    str
+    """
+    lines = [["run", *(title for title, _, _ in COLUMNS)]]
+    for row in rows:
+        cells = ["-" if row.get(key) is None else form.format(row[key]) for _, key, form in COLUMNS]
+        lines.append([row["name"], *cells])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        ).rstrip()
+        for line in lines
+    )
+
+
+def chart(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Draw the accuracy of each run on VAL, and on TST where it has been tested.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As :func:`runs.table` returns them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 1.6 + 0.42 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for i, row in enumerate(rows):
+        axes.plot([0, row["val_accuracy"]], [i, i], color="#DDDDDD", linewidth=6, zorder=1)
+    of_val = [row["val_accuracy"] for row in rows]
+    axes.scatter(of_val, range(len(rows)), color=VALIDATION, marker="s", label="VAL", zorder=3)
+    tested = [(row["tst_accuracy"], i) for i, row in enumerate(rows) if "tst_accuracy" in row]
+    if tested:
+        axes.scatter(
+            *zip(*tested, strict=True), color=TRAINING, marker="o", label="TST, smoothed", zorder=2
+        )
+    guess = rows[0]["val_majority_share"]
+    for level, what in ((guess, "always one class"), (GOAL, "goal")):
+        axes.axvline(level, color="black", linestyle=":", linewidth=1, zorder=0)
+        axes.annotate(
+            f"{what}\n{level:.3f}",
+            (level, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
+    axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
+    axes.set(
+        xlim=(min(0.6, *of_val) - 0.02, 1.005), ylim=(len(rows) - 0.4, -0.6), xlabel="accuracy"
+    )
+    figure.legend(loc="outside lower left", ncols=2, frameon=False)
+    return figure
+
+
+def main(folder: str | os.PathLike = runs.FOLDER) -> int:
+    """Print the table, draw the chart, and say where they are."""
+    from files import replacing
+
+    try:
+        rows = runs.table(folder)
+    except runs.RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if not rows:
+        print(f"error: {folder} holds no run yet: run a notebook 03 first.", file=sys.stderr)
+        return 1
+    print(text_table(rows))
+    place = Path(folder) / CHART
+    with replacing(place) as aside:
+        chart(rows).savefig(aside, dpi=110)
+    best = rows[0]
+    print(
+        f"\nbest on VAL: {best['name']}; guessing: {best['val_majority_share']:.3f}, goal: {GOAL}"
+    )
+    print(f"chart: {place}; weights, curves and confusion of a run: {Path(folder)}/<run>/")
+    executed = sorted(Path("executed").glob("*.ipynb"))
+    if executed:
+        print("notebooks as they ran: executed/; yours to change: those in this folder")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
