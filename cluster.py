@@ -78,7 +78,7 @@ def in_cluster(
                 yield future
 
         threads = max(2, sum(client.nthreads().values()))
-        running = as_completed(list(submit(AHEAD * threads)))
+        running = as_completed(list(submit(AHEAD * threads)), loop=client.loop)
         for future in running:
             task = by_key.pop(future.key)
             try:
