@@ -23,6 +23,7 @@ import tensorflow as tf
 from files import sha256_of
 from vggish import EMBEDDING_SIZE
 from vggish import weights as _weights
+from vggish.fast import fast_chunks
 from vggish.frontend import (
     HOP_FRAMES,
     MEL_BANDS,
@@ -61,6 +62,12 @@ class Embedding:
         ``"float32"`` or ``"bfloat16"``.
     batch_size : int
         Windows in a chunk.
+
+    Parameters
+    ----------
+    fast : bool
+        Whether the model is VGGish and takes the fast way through it (:mod:`vggish.fast`); the
+        plain way (:func:`plain_chunks`) takes every network.
     """
 
     def __init__(
@@ -72,9 +79,12 @@ class Embedding:
         pca: PCA | None = None,
         precision: str = "float32",
         batch_size: int = BATCH_SIZE,
+        fast: bool = False,
     ):
         if precision not in PRECISIONS:
             raise EmbeddingError(f"precision {precision!r} is none of {', '.join(PRECISIONS)}.")
+        if precision != "float32" and not fast:
+            raise EmbeddingError(f"{name} is computed in float32 only, not in {precision}.")
         if not isinstance(batch_size, int) or batch_size < 1:
             raise EmbeddingError(f"a batch has 1 window or more, not {batch_size!r}.")
         self.model = model
@@ -84,6 +94,7 @@ class Embedding:
         self.precision = precision
         self.batch_size = batch_size
         self._has_pca = pca is not None
+        self._fast = fast
         self._chunk_functions: dict[int, ChunkFunction] = {}
 
     def embed(self, spectrogram: np.ndarray, hop_frames: int = HOP_FRAMES) -> np.ndarray:
@@ -181,8 +192,11 @@ class Embedding:
 
     def _chunk_function(self, hop_frames: int) -> ChunkFunction:
         if hop_frames not in self._chunk_functions:
-            self._chunk_functions[hop_frames] = plain_chunks(
-                self.model, hop_frames=hop_frames, batch_size=self.batch_size
+            options = {"hop_frames": hop_frames, "batch_size": self.batch_size}
+            self._chunk_functions[hop_frames] = (
+                fast_chunks(self.model, precision=self.precision, **options)
+                if self._fast
+                else plain_chunks(self.model, **options)
             )
         return self._chunk_functions[hop_frames]
 
@@ -299,9 +313,11 @@ def load_embedding(
         return _load_mini(**options)
     if weights == "audioset":
         model, sha256, pca = _weights.load_audioset()
-        return Embedding(model, name="audioset", sha256=sha256, pca=pca, **options)
-    model, sha256, pca = _weights.load_own(weights)
-    return Embedding(model, name=Path(weights).stem, sha256=sha256, pca=pca, **options)
+        name = "audioset"
+    else:
+        model, sha256, pca = _weights.load_own(weights)
+        name = Path(weights).stem
+    return Embedding(model, name=name, sha256=sha256, pca=pca, fast=True, **options)
 
 
 def plain_chunks(model: keras.Model, *, hop_frames: int, batch_size: int) -> ChunkFunction:
@@ -322,10 +338,8 @@ def plain_chunks(model: keras.Model, *, hop_frames: int, batch_size: int) -> Chu
 
 
 def _load_mini(*, precision: str, batch_size: int) -> Embedding:
-    from vggish.mini import load_mini  # heavy, and VGGish does not need it
+    from vggish.mini import load_mini  # VGGish does not need it
 
-    if precision != "float32":
-        raise EmbeddingError(f"mini is computed in float32 only, not {precision}.")
     if not MINI_PATH.exists():
         raise WeightsError(f"{MINI_PATH} is missing: it belongs to the course, fetch it again.")
     return Embedding(
@@ -333,6 +347,7 @@ def _load_mini(*, precision: str, batch_size: int) -> Embedding:
         name="mini",
         sha256=sha256_of(MINI_PATH),
         pca=PCA.load(MINI_PATH),
+        precision=precision,
         batch_size=batch_size,
     )
 

@@ -35,7 +35,7 @@ DENSE_LAYERS = (("fc1_1", 4096), ("fc1_2", 4096), ("fc2", EMBEDDING_SIZE))
 LAYERS = tuple(name for block in (*CONV_BLOCKS, DENSE_LAYERS) for name, _ in block)
 
 
-def build_vggish(*, kernel_initializer: str = "he_normal") -> keras.Model:
+def build_vggish(*, kernel_initializer: str = "he_normal", narrower: int = 1) -> keras.Model:
     """Build VGGish with random weights.
 
     Parameters
@@ -43,6 +43,8 @@ def build_vggish(*, kernel_initializer: str = "he_normal") -> keras.Model:
     kernel_initializer : str
         Keras's name for how the weights start; ``"zeros"`` is fast when they are loaded anyway.
         Seed random ones with ``keras.utils.set_random_seed``.
+    narrower : int
+        Divides the number of channels and units, for quick tests; the embedding keeps its 128.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def build_vggish(*, kernel_initializer: str = "he_normal") -> keras.Model:
     for number, block in enumerate(CONV_BLOCKS, start=1):
         for name, channels in block:
             signal = keras.layers.Conv2D(
-                channels,
+                channels // narrower,
                 3,
                 padding="same",
                 activation="relu",
@@ -68,6 +70,11 @@ def build_vggish(*, kernel_initializer: str = "he_normal") -> keras.Model:
         signal = pool(signal)
     signal = keras.layers.Flatten(data_format="channels_last", name="flatten")(signal)
     for name, units in DENSE_LAYERS:
-        activation = None if name == "fc2" else "relu"
-        signal = keras.layers.Dense(units, activation=activation, name=name, **options)(signal)
+        last = name == DENSE_LAYERS[-1][0]
+        signal = keras.layers.Dense(
+            units if last else units // narrower,
+            activation=None if last else "relu",
+            name=name,
+            **options,
+        )(signal)
     return keras.Model(windows, signal, name="vggish")

@@ -1,0 +1,145 @@
+"""The fast way is the plain way: on every kind of hop, on extremes, at full size.
+
+What depends on indices (hops, batches, edges) is tested on a network with few channels, which
+has the same rows and bands; what depends on rounding, on VGGish itself.
+"""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vggish.embedding import Embedding, plain_chunks
+from vggish.fast import can_share, direct, fast_chunks, winograd, winograd_matrices
+from vggish.frontend import log_mel, window_count
+from vggish.network import LAYERS, build_vggish
+
+
+def relative_l2(estimate, reference):
+    return np.linalg.norm(estimate - reference) / np.linalg.norm(reference)
+
+
+def random_vggish(**options):
+    keras.utils.set_random_seed(0)
+    model = build_vggish(kernel_initializer="he_uniform", **options)
+    random = np.random.default_rng(0)
+    for name in LAYERS:
+        bias = model.get_layer(name).bias
+        bias.assign(random.normal(0, 0.1, bias.shape))  # zero would hide faults at the edges
+    return model
+
+
+@pytest.fixture(scope="module")
+def narrow():
+    return random_vggish(narrower=16)
+
+
+@pytest.fixture
+def uncompiled():
+    """Run operation by operation: compiling takes longer than a few windows are worth."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def frames_of(hop_frames, batch_size, seed=0):
+    shape = (hop_frames * (batch_size - 1) + 96, 64)
+    return np.random.default_rng(seed).uniform(-4.6, 4.0, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("hop_frames", "batch_size"),
+    [(12, 1), (12, 2), (12, 7), (4, 5), (8, 4), (16, 3), (64, 2), (10, 3), (68, 3), (150, 2)],
+)
+def test_every_hop_and_batch(narrow, uncompiled, hop_frames, batch_size):
+    assert can_share(hop_frames) == (hop_frames in (4, 8, 12, 16, 64))
+    options = {"hop_frames": hop_frames, "batch_size": batch_size}
+    frames = frames_of(**options)
+    fast, plain = (way(narrow, **options)(frames) for way in (fast_chunks, plain_chunks))
+    assert fast.shape == (batch_size, 128)
+    assert fast.dtype == np.float32
+    for estimate, reference in zip(fast, plain, strict=True):  # a fault in one window shows
+        assert relative_l2(estimate, reference) < 1e-5
+
+
+def test_a_window_does_not_see_its_neighbours(narrow, uncompiled):
+    """What lies outside a window leaves its embedding alone, but for the rounding of tiles."""
+    way = fast_chunks(narrow, hop_frames=12, batch_size=8)
+    frames = frames_of(12, 8)
+    before = way(frames)[3]
+    changed = frames.copy()
+    changed[:36] = 4.0
+    changed[36 + 96 :] = -4.6
+    assert relative_l2(way(changed)[3], before) < 1e-5
+
+
+def test_bfloat16_is_near(narrow, uncompiled):
+    options = {"hop_frames": 12, "batch_size": 4}
+    frames = frames_of(**options)
+    estimate = fast_chunks(narrow, precision="bfloat16", **options)(frames)
+    assert estimate.dtype == np.float32
+    assert 1e-4 < relative_l2(estimate, plain_chunks(narrow, **options)(frames)) < 3e-2
+
+
+def extremes():
+    """Return waveforms of 15,600 + 7 * 1,920 samples: 8 windows, 0.12 s apart."""
+    random = np.random.default_rng(0)
+    time = np.arange(15_600 + 7 * 1920) / 16_000
+    silence = np.zeros(len(time))
+    clicks = silence.copy()
+    clicks[random.integers(0, len(time), 9)] = 1.0
+    speechlike = random.normal(0, 0.1, len(time)) * (np.sin(2 * np.pi * 3 * time) > 0)
+    speechlike += 0.3 * np.sin(2 * np.pi * (200 + 80 * np.sin(9 * time)) * time)
+    return {
+        "silence": silence,
+        "square wave at full scale": np.sign(np.sin(2 * np.pi * 440 * time)),
+        "clicks": clicks,
+        "tone and gated noise": np.clip(speechlike, -1, 1),
+    }
+
+
+@pytest.fixture(scope="module")
+def both_ways():
+    model = random_vggish()
+    options = {"hop_frames": 12, "batch_size": 8}
+    return fast_chunks(model, **options), plain_chunks(model, **options)
+
+
+@pytest.mark.parametrize("name", extremes())
+def test_full_size_on_extremes(both_ways, name):
+    frames = log_mel(extremes()[name])
+    fast, plain = (way(frames) for way in both_ways)
+    for estimate, reference in zip(fast, plain, strict=True):
+        assert relative_l2(estimate, reference) <= 1e-5
+
+
+def test_streamed_blocks_are_the_whole_bit_for_bit(narrow, uncompiled):
+    embedding = Embedding(narrow, name="narrow", sha256="0" * 64, batch_size=8, fast=True)
+    waveform = np.random.default_rng(0).normal(0, 0.1, 65_000).astype(np.float32)
+    whole = embedding.embed(log_mel(waveform))
+    assert len(whole) == window_count(len(waveform)) == 26
+    for cuts in ([100], [15_600, 40_000], [7, 8, 9, 60_000]):
+        parts = list(embedding.stream(np.split(waveform, cuts)))
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+@pytest.mark.parametrize("outputs", [2, 3, 4])
+def test_winograd_matrices(outputs):
+    random = np.random.default_rng(0)
+    signal, kernel = random.standard_normal(outputs + 2), random.standard_normal(3)
+    of_input, of_kernel, of_output = winograd_matrices(outputs)
+    result = of_output @ ((of_kernel @ kernel) * (of_input @ signal))
+    np.testing.assert_allclose(result, np.correlate(signal, kernel, "valid"), atol=1e-12)
+
+
+@pytest.mark.parametrize("tile", [(2, 4), (3, 4), (4, 4), (4, 2)])
+@pytest.mark.parametrize(("rows", "pad_rows"), [(12, True), (7, True), (5, False)])
+def test_winograd_is_the_direct_convolution(uncompiled, tile, rows, pad_rows):
+    random = np.random.default_rng(0)
+    kernel = tf.constant(random.standard_normal((3, 3, 5, 6)), tf.float32)
+    bias = tf.constant(random.standard_normal(6), tf.float32)
+    signal = tf.constant(random.standard_normal((2, rows, 8, 5)), tf.float32)
+    estimate = winograd(kernel, bias, tile=tile)(signal, pad_rows=pad_rows)
+    reference = direct(kernel, bias)(signal, pad_rows=pad_rows)
+    assert estimate.shape == reference.shape
+    np.testing.assert_allclose(estimate, reference, atol=1e-4)
