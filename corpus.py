@@ -74,7 +74,9 @@ def read_sources(path: str | os.PathLike = DATA_FOLDER / "sources.csv") -> pd.Da
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise CorpusError(f"{path} cannot be read ({error}): restore it from the project.") from None
+        raise CorpusError(
+            f"{path} cannot be read ({error}): restore it from the project."
+        ) from None
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise CorpusError(f"{path} lacks the column {missing[0]!r}: restore it from the project.")
@@ -475,9 +477,7 @@ def _write_csv(path: Path, table: pd.DataFrame) -> None:
 # -- running
 
 
-def _map(
-    work: Callable, items: Sequence, workers: int, label: str, amounts: Sequence[int]
-) -> list:
+def _map(work: Callable, items: Sequence, workers: int, label: str, amounts: Sequence[int]) -> list:
     """Do the work on each item, in the items' order, with a progress bar."""
     results = []
     with tqdm(total=sum(amounts), desc=label, unit="", disable=not items) as bar:

@@ -36,7 +36,7 @@ SEGMENT_SECONDS = {
     "noise": (2.0, 10.0),
 }
 FREE_SECONDS = (1.5, 18.0)  # of a stretched segment
-RECORDING_SECONDS = (130.0, 280.0)  # as drawn; after stretching, within 2 to 5 minutes
+RECORDING_SECONDS = (130.0, 240.0)  # as drawn: a last long segment and stretching may follow
 RECORDING_LIMITS_SECONDS = (120.0, 300.0)
 LONGEST_PHRASE_SECONDS = 20.0
 SHORTEST_TRACK_SECONDS = 35.0
@@ -282,13 +282,16 @@ def _plan_segment(
         phrases, length = _lay_phrases(seconds, material.voices[voice], rng)
         segment |= {"voice": voice, "phrases": phrases, "samples": length}
         material.hear(voice, length)
-        segment["speech_db"] = round(rng.uniform(-27, -16), 2)
+        segment["speech_db"] = round(rng.uniform(-30, -15), 2)
     if "music" in label:
         _add_music(segment, before, tracks, material)
     if label == "noise":
         kind = rng.random()
         if kind < 0.65:
-            segment |= {"noise": material.draw_sounds(), "noise_db": round(rng.uniform(-48, -20))}
+            segment |= {
+                "noise": material.draw_sounds(),
+                "noise_db": round(rng.uniform(-45, -17), 2),
+            }
         elif kind < 0.9:
             segment["hiss_db"] = round(rng.uniform(-60, -40), 2)
         # else the line is silent, but for its floor
@@ -331,7 +334,7 @@ def _add_music(
         goes_on = not any(earlier["phrases"] for earlier in run)
     track = before[-1]["music"] if goes_on else tracks[int(rng.integers(len(tracks)))]
     segment |= {"music": track, "music_goes_on": goes_on, "artist": material.group_of[track]}
-    segment["music_db"] = round(rng.uniform(-34, -16), 2)
+    segment["music_db"] = round(rng.uniform(-36, -16), 2)
     if segment["phrases"]:
         ratio = rng.uniform(*SPEECH_OVER_MUSIC_DB)
         segment["music_db"] = round(segment["speech_db"] - ratio, 2)

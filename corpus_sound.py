@@ -326,8 +326,10 @@ def _music_of(
     index = 0
     while index < len(segments):
         run = index
-        while run < len(segments) and segments[run]["music"] and (
-            run == index or segments[run]["music_goes_on"]
+        while (
+            run < len(segments)
+            and segments[run]["music"]
+            and (run == index or segments[run]["music_goes_on"])
         ):
             run += 1
         if run > index:
