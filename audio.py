@@ -23,7 +23,7 @@ import numpy as np
 
 from vggish.frontend import SAMPLE_RATE
 
-BLOCK_SECONDS = 30.0
+BLOCK_VALUES = 1 << 20  # samples times channels that are decoded at a time: 4 MB
 SAMPLE_RATE_LIMITS = (1_000, 1_000_000)  # hertz; anything else is no audio but a broken header
 CHANNELS_LIMIT = 64
 PEAK_LIMIT = 64.0  # 36 dB over full scale: not loud, but integers in a floating-point file
@@ -183,7 +183,7 @@ def _open_libsndfile(path: Path) -> Iterator[AudioStream]:
         # streamed files state the largest number there is
         known = 0 < file.frames < 1 << 40
         seconds = file.frames / file.samplerate if known and file.samplerate > 0 else None
-        block_frames = max(1, int(BLOCK_SECONDS * file.samplerate))
+        block_frames = max(1, BLOCK_VALUES // max(1, file.channels))
 
         def decoded() -> Iterator[np.ndarray]:
             while True:
@@ -332,10 +332,16 @@ def read_16k_blocks(
 
 def _resampled(stream: AudioStream, sample_rate: int) -> Iterator[np.ndarray]:
     """Resample a stream."""
-    import resampy
+    from vggish.resample import resample_blocks  # compiles for a second: only where it is needed
 
-    whole = np.concatenate(list(stream.blocks()))
-    yield resampy.resample(whole, stream.sample_rate, sample_rate).astype(np.float32)
+    samples = 0
+    for block in resample_blocks(stream.blocks(), stream.sample_rate, sample_rate):
+        samples += len(block)
+        yield block
+    if not samples:
+        raise AudioError(
+            f"{stream.path} is shorter than one sample at {sample_rate} Hz: record it again."
+        )
 
 
 def load(path: str | os.PathLike, *, sample_rate: int = SAMPLE_RATE) -> np.ndarray:

@@ -101,7 +101,7 @@ def test_blocks_joined_are_the_whole(tmp_path, monkeypatch):
     samples = np.random.default_rng(0).normal(0, 0.1, 50_000)
     soundfile.write(tmp_path / "a.flac", samples, RATE)
     expected = load(tmp_path / "a.flac")
-    monkeypatch.setattr(audio, "BLOCK_SECONDS", 0.1)
+    monkeypatch.setattr(audio, "BLOCK_VALUES", 1600)
     blocks = list(read_16k_blocks(tmp_path / "a.flac"))
     assert len(blocks) > 20
     np.testing.assert_array_equal(np.concatenate(blocks), expected)
@@ -112,7 +112,7 @@ def test_memory_does_not_grow_with_length(tmp_path):
         for _ in range(20):
             file.write(np.zeros(60 * RATE, np.int16))
     longest = max(map(len, read_16k_blocks(tmp_path / "long.wav")))
-    assert longest <= audio.BLOCK_SECONDS * RATE
+    assert longest <= audio.BLOCK_VALUES
 
 
 @pytest.mark.parametrize("rate", [8000, 11_025, 22_050, 44_100, 48_000])
@@ -122,6 +122,12 @@ def test_other_rates_are_resampled(tmp_path, rate):
     assert read.dtype == np.float32
     assert len(read) == 2 * RATE
     assert np.abs(read - tone(2))[500:-500].max() < 2e-3
+
+
+def test_one_sample_at_a_higher_rate_is_none(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(2), 48_000)
+    with pytest.raises(AudioError, match="shorter than one sample at 16000 Hz"):
+        load(tmp_path / "a.wav")
 
 
 def test_load_at_another_rate(tmp_path):
