@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import resampy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vggish.resample import resample, resample_blocks
+
+
+def noise(samples, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, samples).astype(np.float32)
+
+
+# the last two rates repeat so late that resampy does the work itself
+RATES = [8000, 11025, 12000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 192000, 44056, 15999]
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_is_resampy_s_kaiser_best(rate):
+    waveform = noise(rate + 17)
+    estimate = resample(waveform, rate, 16_000)
+    reference = resampy.resample(waveform.astype(np.float64), rate, 16_000, filter="kaiser_best")
+    assert estimate.dtype == np.float32
+    assert estimate.shape == reference.shape
+    # on noise at full scale; resampy in float32 is off by as much
+    np.testing.assert_allclose(estimate, reference, atol=2e-6)
+    error = np.sqrt(np.mean((estimate - reference) ** 2) / np.mean(reference**2))
+    assert error < 3.6e-7
+
+
+def test_upwards_and_to_any_rate():
+    waveform = noise(16_000)
+    reference = resampy.resample(waveform, 16_000, 44_100, filter="kaiser_best")
+    np.testing.assert_allclose(resample(waveform, 16_000, 44_100), reference, atol=2e-6)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    st.sampled_from([8000, 16_000, 44_100, 48_000, 44_056]),
+    st.lists(st.integers(0, 100_000), min_size=1, max_size=5),
+)
+def test_blocks_joined_are_the_whole_bit_for_bit(rate, lengths):
+    waveform = noise(sum(lengths))
+    blocks = np.split(waveform, np.cumsum(lengths)[:-1])
+    joined = np.concatenate([[], *resample_blocks(blocks, rate, 16_000)])
+    np.testing.assert_array_equal(joined, resample(waveform, rate, 16_000))
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000, 44_056])
+@pytest.mark.parametrize("samples", [0, 1, 2, 3, 441, 442, 1000, 65_415, 65_416, 66_150])
+def test_lengths(rate, samples):
+    assert len(resample(noise(samples), rate, 16_000)) == samples * 16_000 // rate
+
+
+def test_the_same_rate_changes_nothing():
+    waveform = noise(1000)
+    np.testing.assert_array_equal(resample(waveform, 16_000, 16_000), waveform)
+
+
+def test_blocks_come_out_as_they_come_in():
+    read = 0
+
+    def blocks():
+        nonlocal read
+        for _ in range(100):
+            read += 1
+            yield noise(44_100)
+
+    made = resample_blocks(blocks(), 44_100, 16_000)
+    next(made)
+    assert read < 4
+
+
+@pytest.mark.parametrize("rate", [0, -16_000, 44_100.5])
+def test_rates_that_are_none(rate):
+    with pytest.raises(ValueError, match=str(rate)):
+        resample(noise(10), rate, 16_000)
