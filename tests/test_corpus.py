@@ -309,7 +309,7 @@ def check_recording(recording):
     segments = recording["segments"]
     assert 120 <= recording["samples"] / RATE <= 300
     assert (recording["samples"] - 15_600) % 1_920 == 0
-    assert len({r["label"] for r in segments}) >= 3
+    assert len({s["label"] for s in segments}) >= 2
     for earlier, later in itertools.pairwise(segments):
         assert earlier["start"] + earlier["samples"] == later["start"]
         assert earlier["label"] != later["label"]
