@@ -12,6 +12,7 @@ read as far as it goes: labels would no longer fit what follows the damage.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -92,9 +93,10 @@ class AudioStream:
             mono = block[:, 0]
             if block.shape[1] > 1:
                 mono = block.mean(axis=1, dtype=np.float64).astype(np.float32)
-            where = f"{self.path} at about {samples / self.sample_rate:.2f} s"
-            peak = np.abs(mono).max(initial=0.0)
-            if not np.isfinite(peak):
+            loudest = np.abs(mono).argmax() if len(mono) else None  # NaN counts as the largest
+            peak = 0.0 if loudest is None else abs(float(mono[loudest]))
+            where = f"{self.path} at {(samples + (loudest or 0)) / self.sample_rate:.3f} s"
+            if not math.isfinite(peak):
                 raise AudioError(f"{where} holds samples that are no numbers: export it again.")
             if peak > PEAK_LIMIT:
                 raise AudioError(
@@ -253,10 +255,10 @@ def _open_libav(path: Path) -> Iterator[AudioStream]:
             if not container.streams.audio:
                 raise AudioError(f"{path} has no sound track: leave it out.")
             track = container.streams.audio[0]
-            if not track.rate or not track.channels:
+            if track.codec_context is None or not track.rate or not track.channels:
                 raise AudioError(
-                    f"{path} states no sample rate or no channels: its header is broken, export "
-                    "it again."
+                    f"{path} is coded in an unknown way, or its header is damaged: export it "
+                    "again, as wav or flac."
                 )
             seconds = None
             if any(name in container.format.name.split(",") for name in DATED_CONTAINERS):
