@@ -269,7 +269,7 @@ class Sources:
                 files[package] = kept
         if not files:
             raise BankError(
-                f"{cache} has no {role} in the split {split}: add packages to the bank."
+                f"{cache} has no {role} for the split {split}: unpack more packages."
             )
         weights = np.array([np.sqrt(sum(map(len, kept))) for kept in files.values()])
         return cls(files, weights / weights.sum())
