@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import keras
 
 EMBEDDING_SIZE = 128
-BLOCK_WINDOWS, MARGIN_WINDOWS = 16_384, 1_024  # of a long recording that is taken at once
+BLOCK_WINDOWS, MARGIN_WINDOWS = 4_096, 1_024  # of a long recording that are taken at once
 
 
 class NetworkError(ValueError):
@@ -116,7 +116,7 @@ def probabilities(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
             steps = np.arange(begin, min(n, begin + BLOCK_WINDOWS))[:, None]
             around = np.clip(steps + np.arange(-reach, reach + 1), 0, n - 1)
             block = embedding[around].reshape(-1, *shape).astype(np.float32)
-            parts.append(network.predict(block, batch_size=2048, verbose=0))
+            parts.append(np.asarray(network(block, training=False)))
     return np.concatenate(parts)
 
 

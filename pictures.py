@@ -225,7 +225,7 @@ def learning_curves(
             fontsize=8,
         )
     values = [*history["loss"], *history["val_loss"]]
-    if max(values) > 10 * min(values) > 0:
+    if max(values) > 100 * min(values) > 0:
         left.set_yscale("log")
     right.set_ylim(min(0.5, *history["accuracy"], *history["val_accuracy"]), 1.0)
     left.legend(frameon=False)

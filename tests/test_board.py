@@ -1,0 +1,68 @@
+import json
+
+import pytest
+
+import board
+import runs
+
+ROWS = [
+    {
+        "name": "03-a",
+        "weights": "mini",
+        "val_accuracy": 0.95,
+        "val_macro_f1": 0.9,
+        "val_majority_share": 0.687,
+        "seconds": 12.3,
+        "seed": 0,
+    },
+    {
+        "name": "03-longer-name",
+        "weights": "audioset",
+        "val_accuracy": 0.687,
+        "val_macro_f1": 0.204,
+        "val_majority_share": 0.687,
+        "seconds": 4.0,
+        "seed": 0,
+    },
+]
+TEST = {"tst_accuracy": 0.93, "tst_macro_f1": 0.85, "tst_event_f1_0.5s": 0.5}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for row in reversed(ROWS):
+        place = tmp_path / "runs" / row["name"]
+        place.mkdir(parents=True)
+        (place / "metrics.json").write_text(json.dumps(row))
+    runs.write_test(tmp_path / "runs" / "03-a", TEST)
+    return tmp_path
+
+
+def test_table_has_a_line_a_run_and_columns_that_stand_below_each_other():
+    lines = board.text_table([ROWS[0] | TEST, ROWS[1]]).splitlines()
+    assert [line.split()[0] for line in lines] == ["run", "03-a", "03-longer-name"]
+    assert lines[1].split()[1:] == "mini 0.950 0.900 0.930 0.850 0.500 - 12 s".split()
+    assert lines[2].split()[1:] == "audioset 0.687 0.204 - - - - 4 s".split()
+    assert lines[1].index("0.950") == lines[2].index("0.687")
+
+
+def test_board_prints_the_table_and_where_to_look(folder, capsys):
+    assert board.main() == 0
+    said = capsys.readouterr().out
+    assert "best on VAL: 03-a; guessing: 0.687, goal: 0.8" in said
+    assert "runs/board.png" in said
+    assert (folder / "runs" / "board.png").stat().st_size > 5000
+    assert [row["name"] for row in runs.table()] == ["03-a", "03-longer-name"]
+
+
+def test_without_runs_one_sentence_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert board.main() == 1
+    assert capsys.readouterr().err == "error: runs holds no run yet: run a notebook 03 first.\n"
+
+
+def test_a_damaged_run_is_named(folder, capsys):
+    (folder / "runs" / "03-a" / "metrics.json").write_text("{")
+    assert board.main() == 1
+    assert "03-a/metrics.json cannot be read" in capsys.readouterr().err.replace("\\", "/")
