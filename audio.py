@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from errors import CourseError
 from vggish.frontend import SAMPLE_RATE
 
 BLOCK_VALUES = 1 << 20  # samples times channels that are decoded at a time: 4 MB
@@ -48,7 +49,7 @@ CONTAINERS = (
 DATED_CONTAINERS = ("mov", "matroska", "flv", "asf", "avi")
 
 
-class AudioError(ValueError):
+class AudioError(CourseError):
     """A recording that cannot be read; one sentence with the file, the reason and what to do."""
 
 

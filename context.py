@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from errors import CourseError
 from labels import CLASSES
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ EMBEDDING_SIZE = 128
 BLOCK_WINDOWS, MARGIN_WINDOWS = 4_096, 1_024  # of a long recording that are taken at once
 
 
-class NetworkError(ValueError):
+class NetworkError(CourseError):
     """A network that does not fit the course's form; one sentence that says what to do."""
 
 

@@ -20,6 +20,8 @@ import numpy as np
 import scipy.signal
 import soundfile
 
+from errors import CourseError
+
 SAMPLE_RATE = 16_000
 BLOCK_SAMPLES = 160  # speech is located to 10 ms
 FULL_SCALE = 32_768
@@ -31,7 +33,7 @@ COEFFICIENT_DECIMALS = 10
 RAW_FORMATS = {".g722": "g722", ".gsm": "gsm"}
 
 
-class CorpusError(ValueError):
+class CorpusError(CourseError):
     """A corpus that cannot be made; one sentence that names the file and says what to do."""
 
 

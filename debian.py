@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 from urllib.parse import quote
 
+from errors import CourseError
 from files import DownloadError, download
 
 MIRROR_VARIABLE = "DEBIAN_MIRROR"
@@ -36,7 +37,7 @@ LZMA_MEMORY_BYTES = 256 << 20
 CHUNK_BYTES = 1 << 18
 
 
-class ArchiveError(ValueError):
+class ArchiveError(CourseError):
     """An archive that cannot be unpacked safely; one sentence that says what to do."""
 
 

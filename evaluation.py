@@ -16,6 +16,7 @@ import pandas as pd
 
 import feat_ext
 import scores
+from errors import CourseError
 from labels import CLASSES, Segment, read_label_track, segments_from_frames
 from smoothing import smooth
 
@@ -28,7 +29,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
 }
 
 
-class EvaluationError(ValueError):
+class EvaluationError(CourseError):
     """Tables and records that do not belong together; one sentence that says what to do."""
 
 

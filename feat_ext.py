@@ -23,6 +23,7 @@ import numpy as np
 
 import audio
 import records
+from errors import CourseError
 from labels import CLASSES, labels_at, read_label_track
 from vggish import EMBEDDING_SIZE
 from vggish.frontend import (
@@ -62,7 +63,7 @@ FRONT_END = {
 }
 
 
-class DatasetError(ValueError):
+class DatasetError(CourseError):
     """Records that are missing or do not fit; one sentence that says what to do."""
 
 

@@ -20,12 +20,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from errors import CourseError
+
 CHUNK_BYTES = 1 << 18
 TIMEOUT_SECONDS = 30
 ATTEMPTS = 5
 
 
-class DownloadError(ValueError):
+class DownloadError(CourseError):
     """A download that did not end in the expected file; one sentence that says what to do."""
 
 

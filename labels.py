@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from errors import CourseError
 from files import replacing
 
 CLASSES = ("speech", "music", "speech+music", "noise")
@@ -24,7 +25,7 @@ BACKGROUND = "noise"
 TOLERANCE_SECONDS = 0.01
 
 
-class LabelError(ValueError):
+class LabelError(CourseError):
     """A label track that cannot be read; one sentence with file, line and what to do."""
 
 

@@ -21,6 +21,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from errors import CourseError
+
 CRC_LANES = 4096  # runs of bytes whose checksums are computed side by side
 CRC_MASK = 0xA282EAD8
 HEADER_BYTES = 12
@@ -31,7 +33,7 @@ BLOCK_ROWS = 4096
 FIRST, SECOND, THIRD = b"\x0a", b"\x12", b"\x1a"
 
 
-class RecordError(ValueError):
+class RecordError(CourseError):
     """A TFRecord file that is damaged; one sentence with the file and the record's number."""
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 import pictures
 from context import input_shape, probabilities_of
+from errors import CourseError
 from files import replacing
 from labels import CLASSES
 from scores import frame_scores
@@ -34,7 +35,7 @@ INPUTS = ("audio_embedding", "embedding")  # the two forms that a record holds
 AGREEMENT = 0.02  # between VAL accuracy as training saw it, and as the stored network repeats it
 
 
-class RunError(ValueError):
+class RunError(CourseError):
     """A run that cannot be kept or used; one sentence that says what to do."""
 
 

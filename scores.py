@@ -21,12 +21,13 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from errors import CourseError
 from labels import BACKGROUND, CLASSES, Segment
 
 COLLARS = (0.5, 1.0)  # seconds
 
 
-class ScoreError(ValueError):
+class ScoreError(CourseError):
     """Scores that cannot be computed; one sentence with the value and what to do."""
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from errors import CourseError
 from files import replacing
 from labels import CLASSES, Segment, segments_from_frames, write_label_track
 from pictures import COLORS
@@ -36,7 +37,7 @@ OUTPUT_SUFFIXES = (".txt", ".csv", ".rttm")
 DONE, FAILED, WRONG_ARGUMENTS, INTERRUPTED = 0, 1, 2, 130
 
 
-class SegmentationError(ValueError):
+class SegmentationError(CourseError):
     """A recording that cannot be segmented; one sentence that says what to do."""
 
 

@@ -15,11 +15,13 @@ from itertools import pairwise
 import numpy as np
 from scipy.ndimage import median_filter
 
+from errors import CourseError
+
 METHODS = ("none", "median", "minimum", "viterbi")
 TINY = 1e-9  # keeps the logarithm of an impossible thing finite
 
 
-class SmoothingError(ValueError):
+class SmoothingError(CourseError):
     """A smoothing that cannot be done; one sentence with the value and what to do."""
 
 

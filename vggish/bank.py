@@ -26,6 +26,7 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, fftconvolve, lfilter, resample_poly, sosfilt
 from tqdm.auto import tqdm
 
+from errors import CourseError
 from vggish.frontend import SAMPLE_RATE, WINDOW_SAMPLES
 
 AUDIO = r"\.(ogg|oga|wav|flac|mp3|opus)$"
@@ -123,7 +124,7 @@ FILES_PER_PACKAGE = {"speech": 3500, "music": 200, "effects": 350}
 SHORTEST_SAMPLES = 2000
 
 
-class BankError(ValueError):
+class BankError(CourseError):
     """The bank cannot be built; one sentence that says what to do."""
 
 
@@ -268,9 +269,7 @@ class Sources:
             if kept:
                 files[package] = kept
         if not files:
-            raise BankError(
-                f"{cache} has no {role} for the split {split}: unpack more packages."
-            )
+            raise BankError(f"{cache} has no {role} for the split {split}: unpack more packages.")
         weights = np.array([np.sqrt(sum(map(len, kept))) for kept in files.values()])
         return cls(files, weights / weights.sum())
 

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from errors import CourseError
 from files import sha256_of
 from vggish import EMBEDDING_SIZE
 from vggish import weights as _weights
@@ -43,7 +44,7 @@ MINI_PATH = Path(__file__).with_name("mini.npz")
 ChunkFunction = Callable[[np.ndarray], np.ndarray]
 
 
-class EmbeddingError(ValueError):
+class EmbeddingError(CourseError):
     """Audio or options that cannot be embedded; one sentence that says what to do."""
 
 

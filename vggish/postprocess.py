@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from errors import CourseError
 from vggish import EMBEDDING_SIZE
 
 CLIP = 2.0
 
 
-class PostprocessError(ValueError):
+class PostprocessError(CourseError):
     """PCA parameters or embeddings that do not fit; one sentence that says what to do."""
 
 

@@ -23,6 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from errors import CourseError
 from files import DownloadError, download, replacing, sha256_of
 from vggish.network import LAYERS, build_vggish
 from vggish.postprocess import PCA, PostprocessError
@@ -44,7 +45,7 @@ READ_ERRORS = (
 )
 
 
-class WeightsError(ValueError):
+class WeightsError(CourseError):
     """Weights that are missing or do not fit; one sentence that says what to do."""
 
 
