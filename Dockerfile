@@ -19,7 +19,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r r
     && rm -rf /usr/local/lib/python3.11/site-packages/tensorflow/include
 
 # the recordings, from the mirror that the base image's own apt uses
-COPY files.py labels.py audio.py debian.py corpus.py compose.py ./
+COPY errors.py files.py labels.py audio.py debian.py corpus.py corpus_*.py ./
 COPY vggish vggish
 COPY data data
 RUN umask 002 && python corpus.py && chgrp -R 0 data
@@ -34,7 +34,7 @@ RUN umask 002 && case "$GOOGLE_VGGISH" in \
       *) echo "error: GOOGLE_VGGISH is try, require or skip, not $GOOGLE_VGGISH." >&2; exit 1 ;; \
     esac
 
-COPY feat_ext.py 02-feature-extraction-vggish_embedding.py ./
+COPY records.py feat_ext.py parts.py extraction.py 02-feature-extraction-vggish_embedding.py ./
 RUN umask 002 && python 02-feature-extraction-vggish_embedding.py
 
 COPY --chown=1000:0 . .

@@ -19,8 +19,8 @@ RECORDINGS := data/on-hold/recordings.csv
 EMBEDDINGS := data/on-hold/embeddings/dataset.json
 
 # what a change of makes the products stale
-CORPUS_CODE := files.py labels.py audio.py debian.py corpus.py compose.py data/sources.csv
-FEATURE_CODE := files.py labels.py audio.py feat_ext.py $(SCRIPT_02) $(wildcard vggish/*.py vggish/mini.npz)
+CORPUS_CODE := files.py labels.py debian.py corpus.py corpus_sound.py corpus_plan.py data/sources.csv
+FEATURE_CODE := labels.py audio.py records.py feat_ext.py parts.py extraction.py $(SCRIPT_02) $(wildcard vggish/*.py vggish/mini.npz)
 GOOGLE_WEIGHTS := $(wildcard weights/vggish_model.ckpt)
 
 export PYTHONPATH := .
@@ -71,7 +71,7 @@ clean: ## remove what the series produced, keep downloads
 # A notebook is run as it stands, into executed/: the one in this folder is the reader's.
 run_notebook = @echo "== $(1)" && mkdir -p executed && JPY_SESSION_NAME=$(1).ipynb $(BIN)/python -m papermill --kernel python3 --no-request-save-on-cell-execute $(1).ipynb executed/.$(1).part.ipynb && mv executed/.$(1).part.ipynb executed/$(1).ipynb
 
-executed/$(NOTEBOOK_01).ipynb: $(NOTEBOOK_01).ipynb $(wildcard $(CORPUS_CODE)) $(READY)
+executed/$(NOTEBOOK_01).ipynb: $(NOTEBOOK_01).ipynb $(CORPUS_CODE) $(READY)
 	$(call run_notebook,$(NOTEBOOK_01))
 
 # other weights than the records were made with: all of them anew

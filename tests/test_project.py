@@ -13,21 +13,11 @@ import yaml
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(ROOT.glob("[0-9]*.ipynb"))
 # a module may import those before it, never one after it
-FLOW = [
-    "files",
-    "labels",
-    "vggish",
-    "audio",
-    "debian",
-    "compose",
-    "corpus",
-    "feat_ext",
-    "scores",
-    "pictures",
-    "segments",
-    "runs",
-    "board",
-]
+FLOW = (
+    "errors files labels vggish audio debian corpus_sound corpus_plan corpus_own corpus "
+    "records feat_ext parts cluster extraction scores smoothing context pictures player "
+    "evaluation runs segments board"
+).split()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
