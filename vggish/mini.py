@@ -1,7 +1,7 @@
 """`mini`: a small embedding with VGGish's input and output shapes, trained for this course.
 
-It stands in for VGGish where Google's checkpoint cannot be had: 0.7 million parameters in place
-of 72 million, in a file of some 1.3 MB beside this module. It was distilled from YAMNet, see
+It stands in for VGGish where Google's checkpoint cannot be had: 0.8 million parameters in place
+of 72 million, in a file of 1.6 MB beside this module. It was distilled from YAMNet, see
 :mod:`vggish.train_mini`; its 128 numbers are not VGGish's and the two never mix.
 """
 
@@ -30,8 +30,8 @@ CONVOLUTIONS = (
     ("conv1", 24, 5, 2),
     ("conv2", 64, 3, 2),
     ("conv3", 128, 3, 2),
-    ("conv4", 128, 3, 1),
-    ("conv5", 192, 3, 2),
+    ("conv4", 192, 3, 2),
+    ("conv5", 192, 3, 1),
     ("conv6", 512, 1, 1),
 )
 
