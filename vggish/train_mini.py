@@ -15,8 +15,8 @@ Four steps, each of which goes on where it was interrupted, by what it finds in 
 1. decode the packages to 16 kHz (some minutes, 2 GB);
 2. mix windows and ask the teacher about each: its embedding of 1024 numbers and 521 logits
    (about 100 windows a second and core);
-3. train (about 20 minutes on two cores) a network that predicts 128 principal components of the square root
-   of the teacher's embedding, and from them the logits;
+3. train (about 20 minutes on two cores) a network that predicts 128 principal components of the
+   square root of the teacher's embedding, and from them the logits;
 4. fold the batch normalisation, fit the PCA of the 8-bit form, write ``mini.npz`` in float16, and
    report how well it matches the teacher on held-out files and on held-out packages.
 
