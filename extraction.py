@@ -343,7 +343,7 @@ def _write_dataset(
     }
     dataset["versions"] = {
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in VERSIONED},
+        **{name: _version_of(name) for name in VERSIONED},
     }
     with replacing(path) as aside:
         aside.write_text(json.dumps(dataset, indent=1) + "\n", encoding="utf-8", newline="\n")
@@ -427,3 +427,13 @@ class _Bar:
         hours = self._before + self.hours + self._live[0]
         rate = (self.windows + self._live[1]) / max(self._drawn - self._start, 1e-3)
         self._bar.set_postfix_str(f"{hours:.2f} h of audio, {rate:.0f} windows/s")
+
+
+def _version_of(name: str) -> str:
+    """Return the version of an installed package, whose build without GPU code counts as well."""
+    for build in (name, f"{name}-cpu"):
+        try:
+            return importlib.metadata.version(build)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "unknown"

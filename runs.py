@@ -261,6 +261,7 @@ def save(
         metrics = {
             "name": place.name,
             "weights": dataset["weights"],
+            "weights_sha256": dataset["weights_sha256"],
             "seed": parameters.get("SEED"),
             "val_accuracy": scores.accuracy,
             "val_majority_share": float(np.mean(val.label == shares.argmax())),
@@ -351,15 +352,15 @@ def table(folder: str | os.PathLike = FOLDER) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["val_macro_f1"], row["name"]))
 
 
-def best(folder: str | os.PathLike = FOLDER, *, weights: str | None = None) -> str:
+def best(folder: str | os.PathLike = FOLDER, *, weights_sha256: str | None = None) -> str:
     """Return the name of the run with the highest macro F1 on VAL.
 
     Parameters
     ----------
     folder : str or PathLike
         Where the runs are.
-    weights : str, optional
-        Only runs on this embedding.
+    weights_sha256 : str, optional
+        Only runs on the embedding with these weights.
 
     Returns
     -------
@@ -370,11 +371,12 @@ def best(folder: str | os.PathLike = FOLDER, *, weights: str | None = None) -> s
     RunError
         If there is none.
     """
-    rows = [row for row in table(folder) if weights in (None, row["weights"])]
-    if not rows:
-        on = f" on the embedding {weights}" if weights else ""
-        raise RunError(f"{folder} holds no run{on} yet: run a notebook 03 first.")
-    return rows[0]["name"]
+    rows = table(folder)
+    fitting = [row for row in rows if weights_sha256 in (None, row.get("weights_sha256"))]
+    if not fitting:
+        why = " on the embeddings that 02 made last" if rows else ""
+        raise RunError(f"{folder} holds no run{why} yet: run a notebook 03 first.")
+    return fitting[0]["name"]
 
 
 def write_test(place: str | os.PathLike, scores: Mapping[str, Any]) -> None:

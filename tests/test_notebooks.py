@@ -16,6 +16,7 @@ from nbclient.exceptions import CellExecutionError
 
 import labels
 import runs
+from errors import CourseError
 from vggish.embedding import load_embedding
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -193,5 +194,5 @@ def test_testing_tests_every_run_and_labels_a_recording(project, base_run, monke
 @pytest.mark.parametrize("name", [BASE, TESTING])
 def test_without_data_one_sentence_says_what_to_run(name, tmp_path, monkeypatch):
     shutil.copy(ROOT / f"{name}.ipynb", tmp_path)
-    with pytest.raises(FileNotFoundError, match="make tutorial"):
+    with pytest.raises(CourseError, match="make tutorial"):
         run_here(tmp_path, name, monkeypatch)

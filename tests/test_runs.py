@@ -230,18 +230,18 @@ def test_networks_with_code_of_their_own_are_refused(folder):
 def test_the_best_run_is_the_best_on_val(folder):
     with pytest.raises(runs.RunError, match="holds no run yet"):
         runs.best()
-    for name, f1, weights in (("a", 0.8, "mini"), ("b", 0.9, "mini"), ("c", 0.95, "audioset")):
+    for name, f1, weights in (("a", 0.8, "1"), ("b", 0.9, "1"), ("c", 0.95, "2")):
         place = folder / "runs" / name
         place.mkdir(parents=True)
-        metrics = {"name": name, "val_macro_f1": f1, "weights": weights}
+        metrics = {"name": name, "val_macro_f1": f1, "weights_sha256": weights}
         (place / "metrics.json").write_text(json.dumps(metrics))
     runs.write_test(folder / "runs" / "a", {"tst_accuracy": 0.7})
     assert runs.best() == "c"
-    assert runs.best(weights="mini") == "b"
+    assert runs.best(weights_sha256="1") == "b"
     assert [row["name"] for row in runs.table()] == ["c", "b", "a"]
     assert runs.table()[2]["tst_accuracy"] == 0.7
-    with pytest.raises(runs.RunError, match="no run on the embedding other yet"):
-        runs.best(weights="other")
+    with pytest.raises(runs.RunError, match="no run on the embeddings that 02 made last"):
+        runs.best(weights_sha256="3")
 
 
 def test_what_is_not_a_run_is_not_loaded(folder):
