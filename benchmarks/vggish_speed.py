@@ -63,28 +63,28 @@ def slim_network(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     """Build the published graph with tf-slim, run in a session as Google's demo does."""
     import tf_slim as slim
 
+    def scope(layer: str) -> str:
+        return variable_names(layer)[0].removeprefix("vggish/").removesuffix("/weights")
+
+    values = {}
+    for layer in LAYERS:
+        arrays = [value.numpy() for value in model.get_layer(layer).weights]
+        values |= zip(variable_names(layer), arrays, strict=True)
     graph = tf.Graph()
     with graph.as_default(), v1.variable_scope("vggish"):
         features = v1.placeholder(tf.float32, (None, 96, 64))
         net = tf.reshape(features, [-1, 96, 64, 1])
         for number, block in enumerate(CONV_BLOCKS, start=1):
             for name, channels in block:
-                scope = variable_names(name)[0].removeprefix("vggish/").removesuffix("/weights")
-                net = slim.conv2d(net, channels, 3, activation_fn=tf.nn.relu, scope=scope)
+                net = slim.conv2d(net, channels, 3, activation_fn=tf.nn.relu, scope=scope(name))
             net = slim.max_pool2d(net, 2, scope=f"pool{number}")
         net = slim.flatten(net)
         for name, units in DENSE_LAYERS:
-            scope = variable_names(name)[0].removeprefix("vggish/").removesuffix("/weights")
             activation = None if name == "fc2" else tf.nn.relu
-            net = slim.fully_connected(net, units, activation_fn=activation, scope=scope)
+            net = slim.fully_connected(net, units, activation_fn=activation, scope=scope(name))
         session = v1.Session(graph=graph)
         for variable in v1.global_variables():
-            for layer in LAYERS:
-                for name, value in zip(
-                    variable_names(layer), model.get_layer(layer).weights, strict=True
-                ):
-                    if variable.op.name == name:
-                        variable.load(np.array(value), session)
+            variable.load(values[variable.op.name], session)
     return lambda batch: session.run(net, {features: batch})
 
 
@@ -97,16 +97,14 @@ def torch_network(model: keras.Model) -> Callable[[np.ndarray], np.ndarray] | No
     layers: list[torch.nn.Module] = []
     for block in CONV_BLOCKS:
         for name, channels in block:
-            kernel, bias = (
-                torch.tensor(np.array(value)) for value in model.get_layer(name).weights
-            )
+            kernel, bias = (torch.tensor(value.numpy()) for value in model.get_layer(name).weights)
             layer = torch.nn.Conv2d(kernel.shape[2], channels, 3, padding=1)
             layer.weight.data, layer.bias.data = kernel.permute(3, 2, 0, 1).contiguous(), bias
             layers += [layer, torch.nn.ReLU(inplace=True)]
         layers.append(torch.nn.MaxPool2d(2))
     dense: list[torch.nn.Module] = []
     for name, units in DENSE_LAYERS:
-        kernel, bias = (torch.tensor(np.array(value)) for value in model.get_layer(name).weights)
+        kernel, bias = (torch.tensor(value.numpy()) for value in model.get_layer(name).weights)
         layer = torch.nn.Linear(kernel.shape[0], units)
         layer.weight.data, layer.bias.data = kernel.T.contiguous(), bias
         dense += [layer, torch.nn.ReLU(inplace=True)]

@@ -50,6 +50,9 @@ import tensorflow as tf
 from vggish.frontend import MEL_BANDS, WINDOW_FRAMES
 from vggish.network import CONV_BLOCKS, DENSE_LAYERS
 
+# the convolutions that neighbours can share, and those behind the third pooling
+FIRST = tuple(name for block in CONV_BLOCKS[:3] for name, _ in block)
+LAST = tuple(name for name, _ in CONV_BLOCKS[3])
 # Winograd's tiles, (rows, bands) of outputs, where rows are shared, at a window's edges, and
 # where a window is computed for itself; a tile of 3 is just the 3 rows of conv3_2's edge
 SHARED_TILES = {"conv3_1": (4, 4), "conv3_2": (4, 4)}
@@ -100,18 +103,21 @@ def fast_chunks(
         for name, _ in block
     }
 
-    def convolutions(tiles: dict[str, tuple[int, int]]) -> dict[str, Convolution]:
+    def convolutions(
+        names: tuple[str, ...], tiles: dict[str, tuple[int, int]]
+    ) -> dict[str, Convolution]:
         return {
             name: winograd(*weights[name], tile=tiles[name])
             if exact and name in tiles
             else direct(*weights[name])
-            for block in CONV_BLOCKS
-            for name, _ in block
+            for name in names
         }
 
-    alone = convolutions(WINDOW_TILES)
     if can_share(hop_frames):
-        shared, edges = convolutions(SHARED_TILES), convolutions(EDGE_TILES)
+        shared, edges = (convolutions(FIRST, tiles) for tiles in (SHARED_TILES, EDGE_TILES))
+        alone = convolutions(LAST, WINDOW_TILES)
+    else:
+        alone = convolutions(FIRST + LAST, WINDOW_TILES)
 
     @tf.function(
         input_signature=[
@@ -124,7 +130,7 @@ def fast_chunks(
             signal = _shared_blocks(shared, edges, frames, hop_frames // 4, batch_size)
         else:
             signal = _separate_blocks(alone, frames, hop_frames, batch_size)
-        for name in ("conv4_1", "conv4_2"):
+        for name in LAST:
             signal = alone[name](signal, pad_rows=True)
         signal = tf.reshape(_pool(signal), (batch_size, -1))
         for name, _ in DENSE_LAYERS:
@@ -252,11 +258,13 @@ def winograd(kernel: tf.Tensor, bias: tf.Tensor, *, tile: tuple[int, int]) -> Co
     band_input, band_kernel, band_output = winograd_matrices(tile_bands)
     points = tile_rows + 2, tile_bands + 2
     channels_in, channels_out = kernel.shape[2:]
-    transformed = tf.constant(
-        np.einsum(
-            "ij,jkcd,lk->licd", row_kernel, kernel.numpy().astype(np.float64), band_kernel
-        ).reshape(-1, channels_in, channels_out),
-        tf.float32,
+    exact = kernel.numpy().astype(np.float64)
+    transformed = tf.stack(
+        [
+            tf.constant(np.tensordot(np.outer(of_row, of_band), exact, axes=2), tf.float32)
+            for of_band in band_kernel
+            for of_row in row_kernel
+        ]
     )
 
     # XLA makes one loop of each transform, where TensorFlow would write every sum to memory

@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import glob
 import hashlib
+import math
 import os
 import sys
 import zipfile
-from collections.abc import Callable, Container
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,14 +112,19 @@ def load_checkpoint(path: str | os.PathLike) -> keras.Model:
     prefix = _prefix(path)
     if not checkpoint_files(prefix):
         raise WeightsError(f"{path} does not exist: give the path of a VGGish checkpoint.")
+    wanted = {name for layer in LAYERS for name in variable_names(layer)}
     try:
         reader = tf.train.load_checkpoint(str(prefix))
-        names = reader.get_variable_to_shape_map()
+        shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+        # the largest first, while nothing else is in memory: reading takes several copies of it
+        names = sorted(wanted & set(shapes), key=lambda name: -math.prod(shapes[name]))
+        values = {name: _read_variable(prefix, name, types[name]) for name in names}
     except READ_ERRORS as error:
         raise WeightsError(
-            f"{path} is no TensorFlow checkpoint ({_first_line(error)}): fetch it again."
+            f"{path} is no TensorFlow checkpoint, or a damaged one ({_first_line(error)}): fetch "
+            "it again."
         ) from None
-    return _filled(path, names, reader.get_tensor)
+    return _filled(path, values)
 
 
 def save_checkpoint(model: keras.Model, path: str | os.PathLike) -> Path:
@@ -290,6 +295,14 @@ def _prefix(path: Path) -> Path:
     return path.with_suffix("") if path.suffix == ".index" else path
 
 
+def _read_variable(prefix: Path, name: str, dtype: tf.DType) -> tf.Tensor:
+    """Read one variable; without the copy into numpy that a checkpoint's reader makes."""
+    (value,) = tf.raw_ops.RestoreV2(
+        prefix=str(prefix), tensor_names=[name], shape_and_slices=[""], dtypes=[dtype]
+    )
+    return value
+
+
 def _check_published(folder: Path, file: Published) -> None:
     path = folder / file.name
     if not path.is_file():
@@ -313,35 +326,29 @@ def _load_converted(path: Path) -> keras.Model:
             source = str(stored["source_sha256"])
             if source != CHECKPOINT.sha256:
                 raise WeightsError(f"{path} was made from another file ({source}): {again}")
-            return _filled(path, stored.files, stored.__getitem__)
+            return _filled(path, {name: stored[name] for name in stored.files})
     except WeightsError:
         raise
     except READ_ERRORS as error:
         raise WeightsError(f"{path} is damaged ({_first_line(error)}): {again}") from None
 
 
-def _filled(path: Path, names: Container[str], read: Callable[[str], np.ndarray]) -> keras.Model:
-    """Build the plain network with the variables that ``read`` returns by name."""
+def _filled(path: Path, values: dict[str, tf.Tensor | np.ndarray]) -> keras.Model:
+    """Build the plain network with these variables, named as in a checkpoint; empties the dict."""
     model = build_vggish(kernel_initializer="zeros")
     faults = []
     for name, variable in _variables(model).items():
-        if name not in names:
+        value = values.pop(name, None)  # so that no variable is held twice for long
+        if value is None:
             faults.append(f"{name} is missing")
-            continue
-        try:
-            values = read(name)
-        except READ_ERRORS as error:
-            raise WeightsError(
-                f"{path} is damaged at {name} ({_first_line(error)}): fetch it again."
-            ) from None
-        if values.shape != tuple(variable.shape):
-            faults.append(f"{name} has the shape {values.shape}, not {tuple(variable.shape)}")
-        elif values.dtype != np.float32:
-            faults.append(f"{name} is {values.dtype}, not float32")
-        elif not np.isfinite(values).all():
+        elif tuple(value.shape) != tuple(variable.shape):
+            faults.append(f"{name} has the shape {tuple(value.shape)}, not {tuple(variable.shape)}")
+        elif tf.as_dtype(value.dtype) != tf.float32:
+            faults.append(f"{name} is {tf.as_dtype(value.dtype).name}, not float32")
+        elif not np.isfinite(np.asarray(value)).all():
             faults.append(f"{name} holds NaN or infinity")
         else:
-            variable.assign(values)
+            variable.assign(value)
     if faults:
         raise WeightsError(
             f"{path} does not hold VGGish: {'; '.join(faults)}: use a checkpoint of the network "
