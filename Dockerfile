@@ -19,7 +19,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r r
     && rm -rf /usr/local/lib/python3.11/site-packages/tensorflow/include
 
 # the recordings, from the mirror that the base image's own apt uses
-COPY errors.py files.py labels.py audio.py debian.py corpus.py corpus_*.py ./
+COPY errors.py files.py labels.py audio.py debian.py corpus.py corpus_*.py singing.py ./
 COPY vggish vggish
 COPY data data
 RUN umask 002 && python corpus.py && chgrp -R 0 data

@@ -1,7 +1,7 @@
 """A synthetic singer: what a voice says, sung. No openly licensed package of songs was found.
 
 Speech becomes song as in Saitou et al., "Speech-to-singing synthesis", WASPAA 2007: vowels are
-held as long as a _melody's notes, consonants keep their length, and the _melody takes the place of
+held as long as a melody's notes, consonants keep their length, and the melody takes the place of
 the speech's own pitch. The voice stays: its envelope, by linear prediction (Makhoul, "Linear
 prediction: a tutorial review", Proc. IEEE 63, 1975), filters an artificial glottal source.
 
@@ -20,7 +20,7 @@ import numpy as np
 import scipy.signal
 
 SAMPLE_RATE = 16_000
-HOP_SAMPLES = 80  # 5 ms: _melody and vocal tract move at this rate
+HOP_SAMPLES = 80  # 5 ms: melody and vocal tract move at this rate
 FRAME_RATE = SAMPLE_RATE // HOP_SAMPLES
 WINDOW_SAMPLES, TAIL_SAMPLES = 320, 160  # of synthesis: four windows overlap, filters ring on
 LPC_SAMPLES, LPC_ORDER = 480, 18
@@ -104,7 +104,7 @@ def _syllables_of(energy: np.ndarray, pitch: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _melody(count: int, center: float, rng: np.random.Generator) -> list[list[Note]]:
-    """Invent a _melody."""
+    """Invent a melody."""
     scale = SCALES[rng.integers(len(SCALES))]
     tonic = center + 4 * rng.random() - 5
     beat = 0.2 + 0.4 * rng.random()
@@ -164,7 +164,7 @@ def sing(speech: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     speech : np.ndarray [shape=(samples,)]
         Speech of one voice at 16 kHz, in [-1, 1]; a few seconds.
     rng : np.random.Generator
-        Decides on _melody, rhythm and voice: same state, same samples.
+        Decides on melody, rhythm and voice: same state, same samples.
 
     Returns
     -------
