@@ -1,9 +1,9 @@
 """What is heard when: the plan of a corpus, before a single sample is computed.
 
-A recording is a telephone line on hold: a voice, music, a voice over music, and the noise of the
-line, in segments with known edges. The plan holds all that a label track needs, so that the share
-of a class can be set exactly: stretching music or noise by one hop adds one frame of that class,
-and leaves the labels of all others as they are.
+A recording is a telephone line on hold: a voice, music (some of it sung), a voice over music, and
+the noise of the line, in segments with known edges. The plan holds all that a label track needs,
+so that the share of a class can be set exactly: stretching music or noise by one hop adds one
+frame of that class, and leaves the labels of all others as they are.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ LONGEST_PHRASE_SECONDS = 20.0
 SHORTEST_TRACK_SECONDS = 35.0
 GAP_SECONDS = (0.12, 0.7)  # between phrases: shorter than the pause that would end a segment
 SPEECH_OVER_MUSIC_DB = (0.0, 10.0)
+# Of the music segments; by a synthetic singer, so only where it teaches: VAL and TST are to tell
+# about real sound.
+SUNG_SHARES = {"TRN": 0.35}
+VOICE_OVER_MUSIC_DB = (-3.0, 9.0)  # of a singer's voice
+SOLO_SHARE, SOLO_DB = 0.2, 30.0  # sung so loud that the music is not heard
 NARROW_HERTZ = (3_400, 4_000)
 
 
@@ -60,8 +65,14 @@ class _Deck:
 class _Material:
     """What one split may use: phrases by voice, tracks by artist, sounds."""
 
-    def __init__(self, sources: Sequence[Mapping], phrases: Mapping, rng: np.random.Generator):
-        self.rng = rng
+    def __init__(
+        self,
+        sources: Sequence[Mapping],
+        phrases: Mapping,
+        rng: np.random.Generator,
+        sung_share: float,
+    ):
+        self.rng, self.sung_share = rng, sung_share
         speech: dict[str, list] = {}
         music: dict[str, list] = {}
         self.group_of = {source["path"]: source["group"] for source in sources}
@@ -83,6 +94,11 @@ class _Material:
                 f"{SHORTEST_TRACK_SECONDS:g} s and noise: add sources to the table of sources."
             )
         self.voices = {voice: _Deck(cards, rng) for voice, cards in sorted(speech.items())}
+        # what is sung is drawn apart: a phrase may be spoken and sung, in one split
+        self.songs = {
+            voice: _Deck([card for card in cards if card[2] - card[1] > SAMPLE_RATE] or cards, rng)
+            for voice, cards in sorted(speech.items())
+        }
         self.artists = {artist: _Deck(cards, rng) for artist, cards in sorted(music.items())}
         self.sounds = _Deck(noise, rng)
         # the power 3/4: rare voices are heard more often than their minutes alone would give
@@ -180,7 +196,7 @@ def plan_recordings(
     """
     number = sum(ord(letter) * 31**i for i, letter in enumerate(split))
     rng = np.random.default_rng([seed, number])
-    material = _Material(sources, phrases, rng)
+    material = _Material(sources, phrases, rng, SUNG_SHARES.get(split, 0.0))
     lowest, highest = RECORDING_SECONDS
     count = max(1, round(minutes * 60 / (0.5 * (lowest + highest))))
     lengths = rng.uniform(lowest, highest, count)
@@ -271,6 +287,9 @@ def _plan_segment(
         "music_goes_on": False,
         "music_db": None,
         "artist": None,
+        "singer": None,
+        "sung": [],
+        "sung_db": None,
         "noise": [],
         "noise_db": None,
         "noise_groups": [],
@@ -335,6 +354,12 @@ def _add_music(
     track = before[-1]["music"] if goes_on else tracks[int(rng.integers(len(tracks)))]
     segment |= {"music": track, "music_goes_on": goes_on, "artist": material.group_of[track]}
     segment["music_db"] = round(rng.uniform(-36, -16), 2)
+    if segment["label"] == "music" and rng.random() < material.sung_share:
+        singer = list(material.songs)[int(rng.integers(len(material.songs)))]
+        sung = [list(material.songs[singer].draw()[:3]) for _ in range(4)]
+        ratio = round(rng.uniform(*VOICE_OVER_MUSIC_DB), 2)
+        ratio = SOLO_DB if rng.random() < SOLO_SHARE else ratio
+        segment |= {"singer": singer, "sung": sung, "sung_db": ratio}
     if segment["phrases"]:
         ratio = rng.uniform(*SPEECH_OVER_MUSIC_DB)
         segment["music_db"] = round(segment["speech_db"] - ratio, 2)

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.signal
 import soundfile
 
+import singing
 from errors import CourseError
 
 SAMPLE_RATE = 16_000
@@ -353,7 +354,24 @@ def _music_run(
     gain = gain_of(segments[indices[voiced[0]]]["music_db"])
     rise, fall = (int(rng.integers(320, 8_000)) for _ in range(2))
     played = faded(played / (FULL_SCALE * level), rise, fall) * gain
-    return {i: played[edges[k] : edges[k + 1]] for k, i in enumerate(indices)}
+    music = {i: played[edges[k] : edges[k + 1]] for k, i in enumerate(indices)}
+    for i in indices:
+        if segments[i]["sung"]:
+            music[i] = _sung(music[i], segments[i], raw_folder, rng)
+    return music
+
+
+def _sung(
+    music: np.ndarray, segment: Mapping, raw_folder: Path, rng: np.random.Generator
+) -> np.ndarray:
+    """Let a voice of the same split sing to the music, at the level the music had alone."""
+    phrases = [
+        read_source(raw_folder / file)[start:end] / FULL_SCALE
+        for file, start, end in segment["sung"]
+    ]
+    both = singing.sing_over(music, phrases, rng, ratio_db=segment["sung_db"])
+    before, after = (root_mean_square(to_int16(0.25 * part)) for part in (music, both))
+    return both * (before / after if after else 1.0)
 
 
 def _excerpt_of_track(path: Path, length: int, rng: np.random.Generator) -> np.ndarray:
@@ -361,6 +379,7 @@ def _excerpt_of_track(path: Path, length: int, rng: np.random.Generator) -> np.n
     whole, _ = source_seconds(path)
     seconds = length / SAMPLE_RATE
     latest = max(int(whole - seconds) - 1, 0)
+    usual = _usual_level(path)
     best, best_heard = np.zeros(0, np.int16), -1.0
     for _ in range(6 if latest else 1):
         start = int(rng.integers(0, latest + 1))
@@ -370,7 +389,9 @@ def _excerpt_of_track(path: Path, length: int, rng: np.random.Generator) -> np.n
         loud = int(np.sort(tenths)[int(0.9 * (len(tenths) - 1))]) if len(tenths) else 0
         # within 26 dB of the loud parts, and above -60 dBFS
         audible = tenths > max(loud / 400, 10 * BLOCK_SAMPLES * (FULL_SCALE / 1000) ** 2)
+        # an intro that only hums is no music yet
         heard = int(audible.sum()) / max(len(tenths), 1)
+        heard *= min(1.0, root_mean_square(excerpt) / (0.4 * usual))
         if heard > best_heard:
             best, best_heard = excerpt, heard
         if heard > 0.95:
@@ -378,6 +399,15 @@ def _excerpt_of_track(path: Path, length: int, rng: np.random.Generator) -> np.n
     if not len(best):
         raise CorpusError(f"{path} holds no sound: leave it out in the table of sources.")
     return np.resize(best, length)
+
+
+@functools.cache
+def _usual_level(path: Path) -> float:
+    """Return the median level of a track, from a second at each of nine places."""
+    whole, _ = source_seconds(path)
+    starts = [int(whole * tenth / 10) for tenth in range(1, 10)]
+    levels = [root_mean_square(read_source(path, start_seconds=s, seconds=1)) for s in starts]
+    return max(sorted(levels)[4], 1e-4)
 
 
 def _ambience(

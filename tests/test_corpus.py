@@ -19,6 +19,7 @@ from test_debian import files_below, make_deb, make_zip
 import corpus
 import corpus_plan
 import corpus_sound
+import corpus_sources
 import labels
 from corpus import CorpusError
 from vggish import frontend
@@ -207,7 +208,9 @@ def test_a_missing_table_or_column_is_named(tmp_path):
 
 def test_acquire_goes_without_network_when_the_packages_are_there(made, monkeypatch):
     sources = corpus.read_sources(made[0] / "sources.csv")
-    monkeypatch.setattr(corpus, "find_mirrors", lambda: pytest.fail("a mirror was asked for"))
+    monkeypatch.setattr(
+        corpus_sources, "find_mirrors", lambda: pytest.fail("a mirror was asked for")
+    )
     corpus.acquire(sources, made[0] / "raw")
 
 
@@ -462,6 +465,8 @@ def test_segments_tell_what_is_heard(made):
     assert segments.voice.notna().eq(segments.label.str.contains("speech")).all()
     assert segments.artist.notna().eq(segments.label.str.contains("music")).all()
     assert 0 < segments.narrow_band.mean() < 1
+    assert set(segments[segments.singer.notna()].label) == {"music"}
+    assert (segments.groupby("singer").split.nunique() <= 1).all()
 
 
 def test_labels_are_where_the_sound_changes(made):
@@ -501,8 +506,8 @@ def test_same_bytes_without_the_processors_features_and_on_two_processes(made, t
 
 def test_killed_and_started_again_it_ends_in_the_same_bytes(made, tmp_path):
     folder = tmp_path / "b" / corpus.CORPUS
-    for finished in (1, 2):
-        process = compose_elsewhere(made, tmp_path / "b", wait=False)
+    for finished, workers in ((1, 1), (2, 2)):
+        process = compose_elsewhere(made, tmp_path / "b", wait=False, workers=workers)
         deadline = time.monotonic() + 60
         while len(list(folder.glob("*/[!.]*.flac"))) < finished and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -526,7 +531,7 @@ def test_a_damaged_recording_is_made_again(made, tmp_path):
 
 
 def test_two_runs_at_a_time_are_refused(made):
-    with corpus._writing(made[0] / "on-hold"):
+    with corpus_sources.writing(made[0] / "on-hold"):
         with pytest.raises(CorpusError, match="another run"):
             corpus.compose_corpus(made[0], minutes=MINUTES, workers=1)
 
