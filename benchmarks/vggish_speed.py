@@ -176,10 +176,10 @@ def part_network(arguments: argparse.Namespace) -> None:
     differs = {name: relative_l2(run(), reference) for name, run in ways.items()}
 
     square = tf.random.normal((MATRIX_SIZE, MATRIX_SIZE))
-    timed = take_turns(
-        {**ways, "peak": lambda: tf.matmul(square, square).numpy()}, arguments.rounds
-    )
-    peak = 2 * MATRIX_SIZE**3 / timed.pop("peak")[0]
+    # short, so often, to catch the machine unhindered
+    peaks = {f"peak {i}": lambda: tf.matmul(square, square).numpy() for i in range(5)}
+    timed = take_turns({**ways, **peaks}, arguments.rounds)
+    peak = 2 * MATRIX_SIZE**3 / min(timed.pop(name)[0] for name in peaks)
     base = timed["tf-slim graph (reference)"]
     print(f"\nNetwork, batches of {batch_size}; float32 matrix product {peak / 1e9:.0f} GFLOP/s")
     print("                            windows/s  of the peak   ratio  cpu ratio   differs")
