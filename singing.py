@@ -97,6 +97,8 @@ def _syllables_of(energy: np.ndarray, pitch: np.ndarray) -> tuple[np.ndarray, np
     """Return the frames in the middle of vowels, and the edges of the syllables around them."""
     smooth = np.convolve(energy, np.ones(9) / 9, "same") * (pitch > 0)
     level = np.round(10 * np.log10(smooth + energy.max() * 1e-4), 3)
+    # no two alike: find_peaks sorts them, and what sorting makes of ties depends on the processor
+    level += 1e-7 * np.arange(len(level))
     vowels, _ = scipy.signal.find_peaks(np.pad(level, 1), distance=22, prominence=1.5)
     vowels -= 1
     edges = [a + int(np.argmin(level[a:b])) for a, b in itertools.pairwise(vowels)]
