@@ -28,6 +28,7 @@ from vggish.fast import fast_chunks
 from vggish.frontend import (
     HOP_FRAMES,
     MEL_BANDS,
+    SAMPLE_RATE,
     WINDOW_FRAMES,
     WINDOW_SAMPLES,
     log_mel_blocks,
@@ -256,8 +257,8 @@ class EmbeddingStream:
             if not np.isfinite(block).all():
                 first = self.samples + int(np.flatnonzero(~np.isfinite(block))[0])
                 raise EmbeddingError(
-                    f"sample {first} (at {first / 16_000:.3f} s) is NaN or infinite: repair the "
-                    "audio."
+                    f"sample {first} (at {first / SAMPLE_RATE:.3f} s) is NaN or infinite: repair "
+                    "the audio."
                 )
             self.samples += len(block)
             yield block
