@@ -41,6 +41,7 @@ from parts import (
     cannot_write,
     find_tasks,
     finished,
+    fix_threads,
     in_processes,
     in_this_process,
     loaded,
@@ -145,11 +146,12 @@ def run(
     try:
         with only_run(folder):
             _remove_leftovers(folder)
+            threads = fix_threads()
             try:
                 description = loaded(source).description()
             except ValueError as error:  # what --weights or --precision ask for is not there
                 raise ArgumentError(str(error)) from None
-            settings = Settings(tuple(description.items()), hop_seconds, source.batch_size)
+            settings = Settings(tuple(description.items()), hop_seconds, source.batch_size, threads)
             made = _made(settings, description)
             before = _compare(folder, made, splits, overwrite)
             if overwrite and before is not None:
@@ -173,7 +175,9 @@ def run(
                     (good if done.info else failed).append(done)
             summary.new = bar.good
             summary.seconds, summary.windows, summary.hours = bar.seconds, bar.windows, bar.hours
-            summary.dataset = _write_dataset(folder, splits, good, failed, made, before, summary)
+            summary.dataset = _write_dataset(
+                folder, splits, good, failed, made, before, summary, overwrite=overwrite
+            )
     except OSError as error:
         raise cannot_write(folder, error) from None
     return summary
@@ -301,6 +305,8 @@ def _write_dataset(
     made: dict,
     before: dict | None,
     summary: Summary,
+    *,
+    overwrite: bool,
 ) -> dict:
     """Join the parts of each split, and say in dataset.json what was made."""
     path = folder / "dataset.json"
@@ -318,7 +324,7 @@ def _write_dataset(
         old = entries.get(split, {})
         file = folder / f"{split}.tfrecord"
         same = old.get("fingerprint") == entry["fingerprint"] and file.exists()
-        if same and file.stat().st_size == old["bytes"]:
+        if same and not overwrite and file.stat().st_size == old["bytes"]:
             continue
         changed[split] = parts
         entries[split] = entry

@@ -40,6 +40,7 @@ from labels import CLASSES, LabelError
 
 NAME_BYTES = 200  # file systems take 255, and the name of a part is longer than the recording's
 WORKER_TRIES = 3
+THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"  # read when TensorFlow is imported
 
 Stamp = list  # bytes, time of the last change in nanoseconds, SHA-256
 
@@ -101,6 +102,8 @@ class Settings:
         From one window to the next.
     batch_size : int
         The last bits of an embedding can depend on it.
+    threads : int
+        Threads of TensorFlow; see :func:`fix_threads`.
     classes : tuple of str
         The classes, in the order of their numbers.
     """
@@ -108,6 +111,7 @@ class Settings:
     embedding: tuple[tuple[str, str], ...]
     hop_seconds: float
     batch_size: int
+    threads: int = 0
     classes: tuple[str, ...] = CLASSES
 
     def fingerprint(self, task: Task, stamps: Sequence[Stamp]) -> str:
@@ -222,6 +226,30 @@ def stamps_of(task: Task, known: Sequence[Stamp] = ()) -> list[Stamp]:
     return stamps
 
 
+def fix_threads(threads: int = 0) -> int:
+    """Set, or else find out, how many threads TensorFlow uses for one operation.
+
+    Sums are shared out among the threads, so their number shows in the last bit. A run decides on
+    it once, and all its workers take the same, however many cores they have; that is also why
+    several workers on one machine have more threads than it has cores.
+
+    Parameters
+    ----------
+    threads : int
+        0 takes what the environment or the machine says.
+
+    Returns
+    -------
+    int
+        Their number. It holds if TensorFlow was not imported before.
+    """
+    if not threads:
+        schedulable = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
+        threads = int(os.environ.get(THREADS_VARIABLE) or len(schedulable))
+    os.environ[THREADS_VARIABLE] = str(threads)
+    return threads
+
+
 @lru_cache(maxsize=1)
 def loaded(source):
     """Load the embedding, once a process."""
@@ -245,6 +273,7 @@ def work_on(
         If the part cannot be written, or this process has other weights than the run.
     """
     with _loading:
+        fix_threads(settings.threads)
         embedding = loaded(source)
     if tuple(embedding.description().items()) != settings.embedding:
         raise DatasetError(
@@ -326,7 +355,7 @@ def in_processes(
     while waiting:
         running: dict[Future, Task] = {}
         context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-        with ProcessPoolExecutor(workers, context, _start_worker, (workers,)) as pool:
+        with ProcessPoolExecutor(workers, context, _start_worker) as pool:
             try:
                 while waiting or running:
                     while waiting and len(running) < (1 if tries[waiting[0]] else workers):
@@ -354,11 +383,9 @@ def in_processes(
                         yield Done(task, None, reason)
 
 
-def _start_worker(workers: int) -> None:
-    """Prepare a worker process: its share of the cores, and an end when its parent ends."""
+def _start_worker() -> None:
+    """Let a worker process end when its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # read by TensorFlow when it is imported
-    os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
 
     def wait_for_parent() -> None:
         multiprocessing.parent_process().join()

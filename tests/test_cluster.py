@@ -5,10 +5,10 @@ import threading
 import time
 
 import pytest
-from extract_with_fake import load_script
+from extract_with_fake import ROOT, SCRIPT, load_script
 from fake_embedding import FakeSource, SlowSource
 from recordings import write_corpus
-from test_extraction_cli import hashes
+from test_extraction_cli import command, hashes
 
 main = load_script().main
 
@@ -56,6 +56,19 @@ def test_two_workers_one_killed(tmp_path, cluster):
     assert main(options, source_class=SlowSource) == 0
     killer.join(10)
     assert killed
+    assert hashes(corpus / "embeddings") == reference
+
+
+def test_mini_on_a_cluster(tmp_path, cluster):
+    corpus = write_corpus(tmp_path / "corpus", recordings=4, seconds=3.0)
+    options = ["--corpus", str(corpus), "--weights", "mini"]
+    # in a process of its own: in this one, TensorFlow may have started with other threads
+    done = command(SCRIPT, *options, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    reference = hashes(corpus / "embeddings")
+    (corpus / "embeddings").rename(corpus / "reference")
+    done = command(SCRIPT, *options, "--scheduler", cluster.scheduler_address, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
     assert hashes(corpus / "embeddings") == reference
 
 
