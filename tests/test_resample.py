@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import resampy
@@ -75,3 +78,11 @@ def test_blocks_come_out_as_they_come_in():
 def test_rates_that_are_none(rate):
     with pytest.raises(ValueError, match=str(rate)):
         resample(noise(10), rate, 16_000)
+
+
+def test_resampy_itself_is_not_imported_for_common_rates():
+    code = (
+        "import sys, numpy as np; from vggish.resample import resample;"
+        "resample(np.zeros(441), 44_100, 16_000); assert 'numba' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -18,13 +18,13 @@ through resampy itself, block by block all the same.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 
 import numpy as np
-import resampy
-from resampy.filters import get_filter
 
 FILTER = "kaiser_best"
 ROW_OUTPUTS = 128  # a row makes at least so many samples, to be worth a matrix product
@@ -100,6 +100,8 @@ def _by_resampy(
     blocks: Iterable[np.ndarray], inputs: int, outputs: int, reach: int
 ) -> Iterator[np.ndarray]:
     """Resample with resampy, piece by piece, each with what the filter sees around it."""
+    import resampy  # its compiler takes seconds and 60 MB: only where it is needed
+
     repetitions = -(-BLOCK_SAMPLES // inputs)
     ahead = -(-reach // inputs)  # in whole repetitions, so that the samples' times stay in step
     skip = ahead * outputs
@@ -141,8 +143,17 @@ def _pieces(
 
 def _reach(ratio: float) -> int:
     """Return how many input samples the filter sees on each side of an output."""
-    window, precision, _ = get_filter(FILTER)
+    window, precision = _table()
     return len(window) // int(min(1.0, ratio) * precision) + 1
+
+
+@cache
+def _table() -> tuple[np.ndarray, int]:
+    """Read the right half of resampy's filter, and how many entries it has for one sample."""
+    package = importlib.util.find_spec("resampy")  # finds it, and does not import it
+    path = Path(package.origin).with_name("data") / f"{FILTER}.npz"
+    with np.load(path, allow_pickle=False) as stored:
+        return stored["half_window"], int(stored["precision"])
 
 
 @lru_cache(maxsize=8)
@@ -159,7 +170,7 @@ def filter_matrix(inputs: int, outputs: int) -> np.ndarray:
         Row ``reach + n`` holds what input ``n`` adds to each output.
     """
     ratio = outputs / inputs
-    window, precision, _ = get_filter(FILTER)
+    window, precision = _table()
     window = min(1.0, ratio) * window
     slope = np.diff(window, append=window[-1])
     scale = min(1.0, ratio)
