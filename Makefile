@@ -19,7 +19,7 @@ RECORDINGS := data/on-hold/recordings.csv
 EMBEDDINGS := data/on-hold/embeddings/dataset.json
 
 # what a change of makes the products stale
-CORPUS_CODE := files.py labels.py debian.py corpus.py corpus_sound.py corpus_plan.py singing.py data/sources.csv
+CORPUS_CODE := files.py labels.py debian.py corpus.py corpus_sources.py corpus_sound.py corpus_plan.py singing.py data/sources.csv
 FEATURE_CODE := labels.py audio.py records.py feat_ext.py parts.py extraction.py $(SCRIPT_02) $(wildcard vggish/*.py vggish/mini.npz)
 GOOGLE_WEIGHTS := $(wildcard weights/vggish_model.ckpt)
 

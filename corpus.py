@@ -11,14 +11,9 @@ import argparse
 import ast
 import hashlib
 import json
-import multiprocessing
-import multiprocessing.connection
 import os
 import sys
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -26,22 +21,20 @@ from types import ModuleType
 
 import pandas as pd
 import soundfile
-from tqdm import tqdm
 
+import corpus_own
 import corpus_plan
 import corpus_sound
 import singing
+from corpus_folder import CORPUS, DATA_FOLDER, SPLITS, map_items, read_done, write_csv, writing
 from corpus_sound import SAMPLE_RATE, CorpusError
 from corpus_sources import (
-    DATA_FOLDER,
     KINDS,
-    SPLITS,
     acquire,
     inspect,
     list_sources,
     plan_split,
     read_sources,
-    writing,
 )
 from files import DownloadError, replacing, sha256_of
 from labels import write_label_track
@@ -51,7 +44,6 @@ __all__ = [
     "inspect", "list_sources", "main", "plan_split", "read_sources",
 ]  # fmt: skip
 
-CORPUS = "on-hold"
 SEED = 2024
 
 
@@ -204,15 +196,6 @@ def _read_json(path: Path) -> dict:
         return {}
 
 
-def read_done(folder: Path) -> dict[str, dict]:
-    """Return the rows of ``recordings.csv``, none if there is no such file."""
-    try:
-        table = pd.read_csv(folder / "recordings.csv", dtype=str)
-        return {row["recording"]: row for row in table.to_dict("records")}
-    except (OSError, ValueError, KeyError):
-        return {}
-
-
 def _remove_recordings(folder: Path, recordings: Sequence[Mapping]) -> None:
     for name in ("recordings.csv", "segments.csv", "plan.json"):
         (folder / name).unlink(missing_ok=True)
@@ -261,59 +244,6 @@ def _segment_rows(recordings: Sequence[Mapping]) -> pd.DataFrame:
     )
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table, whole or not at all."""
-    with replacing(path) as aside:
-        table.to_csv(aside, index=False, lineterminator="\n")
-
-
-# -- running
-
-
-def map_items(
-    work: Callable, items: Sequence, workers: int, label: str, amounts: Sequence[int]
-) -> list:
-    """Do the work on each item, in the items' order, with a progress bar."""
-    results = []
-    with tqdm(total=sum(amounts), desc=label, unit="", disable=not items) as bar:
-        if workers == 1 or len(items) < 2:
-            for item, amount in zip(items, amounts, strict=True):
-                results.append(work(item))
-                bar.update(amount)
-            return results
-        # spawned, as a fork of a process with threads may hang
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(
-            min(workers, len(items)), mp_context=context, initializer=_end_with_parent
-        ) as pool:
-            try:
-                for result, amount in zip(pool.map(work, items), amounts, strict=True):
-                    results.append(result)
-                    bar.update(amount)
-            except BrokenProcessPool:
-                raise CorpusError(
-                    "a worker process ended early, most likely for want of memory: run the same "
-                    "command again with --workers 1, it goes on where it stopped."
-                ) from None
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-    return results
-
-
-def _end_with_parent() -> None:
-    """Make a worker process end when the process that started it was killed.
-
-    It would else go on, and write into a folder that another run has taken over by then.
-    """
-
-    def wait() -> None:
-        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the corpus from the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="corpus.py", description=__doc__.splitlines()[0])
@@ -343,8 +273,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main_own(given: argparse.Namespace) -> int:
-    import corpus_own  # it imports this module
-
     adopted = corpus_own.adopt(
         given.own, given.name, groups=given.groups, data_folder=given.data, workers=given.workers
     )

@@ -18,17 +18,24 @@ import pandas as pd
 import soundfile
 
 import audio
-import corpus
 from audio import AudioError
+from corpus_folder import (
+    CORPUS,
+    DATA_FOLDER,
+    SPLITS,
+    map_items,
+    read_done,
+    write_csv,
+    writing,
+)
 from corpus_sound import SAMPLE_RATE, CorpusError, to_int16
-from corpus_sources import writing
 from files import replacing, sha256_of
 from labels import LabelError, read_label_track, write_label_track
 
 SHARES = {"TRN": 0.7, "VAL": 0.15, "TST": 0.15}
 GROUPS_FILE = "groups.csv"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-RESERVED = ("raw", corpus.CORPUS)
+RESERVED = ("raw", CORPUS)
 
 
 class Adopted(NamedTuple):
@@ -43,7 +50,7 @@ def adopt(
     name: str,
     *,
     groups: str | os.PathLike | None = None,
-    data_folder: str | os.PathLike = corpus.DATA_FOLDER,
+    data_folder: str | os.PathLike = DATA_FOLDER,
     workers: int | None = None,
 ) -> Adopted:
     """Make a corpus of a folder of recordings with label tracks.
@@ -97,7 +104,7 @@ def adopt(
     table = _read_groups(groups, folder, found) if groups.exists() else pd.DataFrame()
     split_of, group_of = _deal(seconds, table)
     with writing(target):
-        done = corpus.read_done(target)
+        done = read_done(target)
         items = [
             {
                 "recording": recording,
@@ -111,11 +118,11 @@ def adopt(
         _remove_others(target, done, split_of)
         work = partial(_convert, target=target)
         count = workers or os.cpu_count() or 1
-        rows = corpus.map_items(work, items, count, "recordings", [1] * len(items))
+        rows = map_items(work, items, count, "recordings", [1] * len(items))
         failed.update((row["path"], row["error"]) for row in rows if "error" in row)
         recordings = pd.DataFrame([row for row in rows if "error" not in row])
         if len(recordings):
-            corpus.write_csv(target / "recordings.csv", recordings)
+            write_csv(target / "recordings.csv", recordings)
     if not len(recordings):
         reason = next(iter(failed.values()), "there is no audio")
         raise CorpusError(f"{folder} gave no recording: {reason}")
@@ -162,9 +169,9 @@ def _read_groups(path: Path, folder: Path, found: Mapping[str, Path]) -> pd.Data
                 f"{path}, line {line}: there is no recording {row['recording']!r} with a label "
                 "track: correct the name or remove the line."
             )
-        if not row["group"] or split not in ("", *corpus.SPLITS):
+        if not row["group"] or split not in ("", *SPLITS):
             raise CorpusError(
-                f"{path}, line {line}: it needs a group, and a split of {', '.join(corpus.SPLITS)} "
+                f"{path}, line {line}: it needs a group, and a split of {', '.join(SPLITS)} "
                 "or none."
             )
     table = table.assign(recording=table.recording.map(by_file))
@@ -253,6 +260,6 @@ def report(adopted: Adopted, target: Path) -> Sequence[str]:
     table = adopted.recordings
     minutes = table.groupby("split").seconds.sum() / 60
     counts = table.groupby("split").size()
-    parts = [f"{s} {counts.get(s, 0)} ({minutes.get(s, 0):.1f} min)" for s in corpus.SPLITS]
+    parts = [f"{s} {counts.get(s, 0)} ({minutes.get(s, 0):.1f} min)" for s in SPLITS]
     lines = [f"{target}: {len(table)} recordings: {', '.join(parts)}"]
     return [*lines, *(f"failed: {reason}" for reason in adopted.failed.values())]

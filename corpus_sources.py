@@ -6,24 +6,21 @@ whose families become groups. :mod:`corpus` hands on what is public here.
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
 import corpus_sound
+from corpus_folder import DATA_FOLDER, SPLITS, writing
 from corpus_sound import CorpusError
 from debian import ArchiveError, deb_name, fetch_deb, find_mirrors, unpack_deb
 from files import sha256_of
 
-DATA_FOLDER = Path("data")
-SPLITS = ("TRN", "VAL", "TST")
 KINDS = ("speech", "music", "noise")
 NOISE_SHARES = {"TRN": 0.6, "VAL": 0.2, "TST": 0.2}
 SHORTEST_NOISE_SECONDS = 0.3
@@ -246,41 +243,3 @@ def inspect(files: pd.DataFrame) -> pd.DataFrame:
     )
     columns = ["kind", "split", "group", "package", "files", "minutes", "median_seconds", "rate_hz"]
     return table.loc[order.sort_values(["kind", "split", "group"]).index, [*columns, "licence"]]
-
-
-@contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Keep a folder for this process, clear what a killed run left, and name what goes wrong."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
-            _take(lock, folder)
-            for left in folder.rglob(".*.part*"):
-                if left.is_dir():
-                    shutil.rmtree(left, ignore_errors=True)
-                else:
-                    left.unlink(missing_ok=True)
-            yield
-    except OSError as error:
-        where = error.filename or folder
-        raise CorpusError(
-            f"{where} cannot be written ({error.strerror or error}): make room or give the right "
-            "to write, and run the same command again; it goes on where it stopped."
-        ) from None
-
-
-def _take(lock, folder: Path) -> None:
-    """Lock a file for this process; the system frees it when the process ends, however it ends."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise CorpusError(
-            f"{folder} is being written by another run: wait until that has ended."
-        ) from None

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from test_debian import files_below, make_deb, make_zip
 
 import corpus
+import corpus_folder
+import corpus_sources
 import corpus_plan
 import corpus_sound
-import corpus_sources
 import labels
 from corpus import CorpusError
 from vggish import frontend
@@ -531,7 +532,7 @@ def test_a_damaged_recording_is_made_again(made, tmp_path):
 
 
 def test_two_runs_at_a_time_are_refused(made):
-    with corpus_sources.writing(made[0] / "on-hold"):
+    with corpus_folder.writing(made[0] / "on-hold"):
         with pytest.raises(CorpusError, match="another run"):
             corpus.compose_corpus(made[0], minutes=MINUTES, workers=1)
 
