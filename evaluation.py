@@ -25,7 +25,10 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "none": {"method": "none"},
     **{f"median {s:g} s": {"method": "median", "seconds": s} for s in (0.6, 1.0, 1.5, 2.0)},
     **{f"minimum {s:g} s": {"method": "minimum", "seconds": s} for s in (0.5, 0.75, 1.0, 1.5)},
-    **{f"viterbi {e:g}": {"method": "viterbi", "evidence": e} for e in (1.0, 0.5, 0.25, 0.125)},
+    **{
+        f"viterbi {e:g}": {"method": "viterbi", "evidence": e}
+        for e in (0.5, 0.25, 0.125, 0.06, 0.03)
+    },
 }
 
 
