@@ -18,9 +18,9 @@ from test_debian import files_below, make_deb, make_zip
 
 import corpus
 import corpus_folder
-import corpus_sources
 import corpus_plan
 import corpus_sound
+import corpus_sources
 import labels
 from corpus import CorpusError
 from vggish import frontend
