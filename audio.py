@@ -247,7 +247,7 @@ def _open_libav(path: Path) -> Iterator[AudioStream]:
                 container_options={"format_whitelist": CONTAINERS},
                 metadata_errors="replace",
             )
-        except (av.FFmpegError, ValueError):
+        except (av.FFmpegError, OSError, ValueError, OverflowError):
             raise AudioError(
                 f"{path} is in no format that can be read, or its header is damaged: export it "
                 "again, as wav or flac."
@@ -276,7 +276,7 @@ def _open_libav(path: Path) -> Iterator[AudioStream]:
                     for frame in container.decode(track):
                         frame.pts = None
                         yield from (_samples(part) for part in packed.resample(frame))
-                except (av.FFmpegError, ValueError) as error:
+                except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
                     reason = getattr(error, "strerror", None) or str(error)
                     raise _damaged(path, reason) from None
 

@@ -137,7 +137,12 @@ def run(
     source = source or Source()
     tasks, failed, summary = [], [], Summary()
     for split in splits:
-        found, unusable, ignored = find_tasks(corpus, split, folder)
+        try:
+            found, unusable, ignored = find_tasks(corpus, split, folder)
+        except OSError as error:
+            raise DatasetError(
+                f"{corpus / split} cannot be read ({error.strerror}): check its permissions."
+            ) from None
         tasks += found
         failed += unusable
         summary.ignored += ignored

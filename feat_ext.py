@@ -239,7 +239,10 @@ def write_example(
     read_label_track(track, classes=classes)  # its own faults show before the work
     stream = embedding.stream(audio.read_16k_blocks(path), hop_frames_of(hop_seconds))
     row_bytes = FLOAT_BYTES + EMBEDDING_SIZE
-    with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=folder) as spool:
+    # the name is one that the next run clears away, should this one be killed
+    with tempfile.SpooledTemporaryFile(
+        SPOOL_BYTES, dir=folder, prefix=".spool-", suffix=".part.tmp"
+    ) as spool:
         count = samples = 0
         for chunk in stream:
             floats = np.ascontiguousarray(chunk, "<f4").view(np.uint8)
