@@ -253,3 +253,15 @@ def test_damage_is_an_audio_error_or_finite_samples(tmp_path, data):
             assert np.isfinite(block).all()
     except AudioError as error:
         assert bad.name in str(error)
+
+
+def test_chunks_that_lead_before_the_start_of_the_file(tmp_path):
+    """FFmpeg then asks Python to seek there; found by ``benchmarks/fuzz.py``."""
+    data = bytearray(142)
+    data[:40] = bytes.fromhex(
+        "726966662e91cf11a5d628db04c10000e82500000000000077617665f3acd3118cd100c04f8edb8a"
+    )
+    data[56], data[96], data[141] = 0x28, 0x25, 0x14
+    (tmp_path / "a.w64").write_bytes(data)
+    with pytest.raises(AudioError, match=r"a\.w64"):
+        whole(tmp_path / "a.w64")
