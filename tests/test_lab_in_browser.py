@@ -98,25 +98,29 @@ def wait(browser, condition, seconds=60):
     ).until(condition)
 
 
-def click(browser, css, text=None, *, double=False):
+def click(browser, css, text):
     """Click the visible element with this selector, and this text in it."""
 
     def find(_):
         for element in browser.find_elements(By.CSS_SELECTOR, css):
-            if element.is_displayed() and (text is None or text in element.text):
+            if element.is_displayed() and text in element.text:
                 return element
         return None
 
-    actions = ActionChains(browser).move_to_element(wait(browser, find))
-    (actions.double_click() if double else actions.click()).perform()
+    ActionChains(browser).move_to_element(wait(browser, find)).click().perform()
 
 
-def context_click(browser, css, text):
-    element = wait(
-        browser,
-        lambda b: next((e for e in b.find_elements(By.CSS_SELECTOR, css) if e.text == text), None),
-    )
-    ActionChains(browser).context_click(element).perform()
+def listed(browser, name):
+    """Return the file of this name in the file browser, whose text may be cut short."""
+    for item in browser.find_elements(By.CSS_SELECTOR, ".jp-DirListing-item"):
+        if (item.get_attribute("title") or "").startswith(f"Name: {name}\n"):
+            return item
+    return None
+
+
+def context_click(browser, name):
+    item = wait(browser, lambda b: listed(b, name))
+    ActionChains(browser).context_click(item).perform()
 
 
 def menu(browser, name, entry):
@@ -159,16 +163,17 @@ def test_the_base_notebook_is_run_duplicated_changed_and_run_again(lab, browser)
     menu(browser, "File", "Save Notebook")
 
     # duplicate in the file browser
-    context_click(browser, ".jp-DirListing-itemText", f"{BASE}.ipynb")
+    context_click(browser, f"{BASE}.ipynb")
     click(browser, ".lm-Menu-itemLabel", "Duplicate")
     duplicate = f"{BASE}-Copy1.ipynb"
-    context_click(browser, ".jp-DirListing-itemText", duplicate)
+    context_click(browser, duplicate)
     browser.save_screenshot(str(SCREENSHOTS / "3-duplicated.png"))
     click(browser, ".lm-Menu-itemLabel", "Rename")
     editor = wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, ".jp-DirListing-editor"))[0]
     editor.send_keys(Keys.CONTROL, "a")
     editor.send_keys(f"{COPY}.ipynb", Keys.ENTER)
-    click(browser, ".jp-DirListing-itemText", f"{COPY}.ipynb", double=True)
+    item = wait(browser, lambda b: listed(b, f"{COPY}.ipynb"))
+    ActionChains(browser).double_click(item).perform()
     wait(browser, lambda b: COPY in b.title or b.current_url.endswith(f"{COPY}.ipynb"))
     wait(
         browser,
