@@ -49,7 +49,7 @@ def frames_of(hop_frames, batch_size, seed=0):
 
 @pytest.mark.parametrize(
     ("hop_frames", "batch_size"),
-    [(12, 1), (12, 2), (12, 7), (4, 5), (8, 4), (16, 3), (64, 2), (10, 3), (68, 3), (150, 2)],
+    [(12, 1), (12, 2), (12, 7), (4, 5), (8, 4), (16, 3), (64, 2), (10, 3), (68, 18), (150, 2)],
 )
 def test_every_hop_and_batch(narrow, uncompiled, hop_frames, batch_size):
     assert can_share(hop_frames) == (hop_frames in (4, 8, 12, 16, 64))
