@@ -40,7 +40,7 @@ class RunError(CourseError):
 
 
 class Run(NamedTuple):
-    """A stored run: its ``name``, its ``config.json``, its ``metrics.json``, its network."""
+    """A stored run: its folder's name, its ``config.json``, its ``metrics.json``, its network."""
 
     name: str
     config: dict[str, Any]
@@ -154,7 +154,9 @@ def difference(original: str | os.PathLike, copy: str | os.PathLike) -> str:
         lines += [line for line in list(changes)[2:] if not line.startswith("@@")] + [""]
     new, gone = (len(a.keys() - b.keys()) for a, b in ((after, before), (before, after)))
     others = [
-        f"{count} code cells {what}" for count, what in ((new, "more"), (gone, "less")) if count
+        f"{count} code cell{'s' * (count > 1)} {what}"
+        for count, what in ((new, "more"), (gone, "less"))
+        if count
     ]
     summary = f"Against `{Path(original).name}`" + (f": {', '.join(others)}." if others else ":")
     return "\n".join([summary, "", "```diff", *lines, "```"])
@@ -329,11 +331,14 @@ def load(place: str | os.PathLike) -> Run:
             f"The network of {place} cannot be built again from what was stored ({first}): build "
             "it of Keras's own layers and of operations on tensors, without Lambda."
         ) from None
-    return Run(config["name"], config, metrics, network)
+    return Run(place.name, config, metrics, network)
 
 
 def table(folder: str | os.PathLike = FOLDER) -> list[dict[str, Any]]:
     """Return ``metrics.json`` of every run, with what ``test.json`` adds, best on VAL first.
+
+    A run is called by its folder's name: whoever collects the runs of many people puts a name in
+    front of each folder.
 
     Parameters
     ----------
@@ -344,11 +349,19 @@ def table(folder: str | os.PathLike = FOLDER) -> list[dict[str, Any]]:
     -------
     list of dict
         Empty where there is no run yet.
+
+    Raises
+    ------
+    RunError
+        If one of the files cannot be read, or lacks the scores that runs are compared by.
     """
-    rows = [
-        _read_json(place / "metrics.json") | _read_json(place / "test.json")
-        for place in _complete(Path(folder))
-    ]
+    rows = []
+    for place in _complete(Path(folder)):
+        metrics = _read_json(place / "metrics.json")
+        for key in ("val_accuracy", "val_majority_share", "val_macro_f1"):
+            if not isinstance(metrics.get(key), float):
+                raise RunError(f"{place / 'metrics.json'} has no {key}: train that run again.")
+        rows.append(metrics | _read_json(place / "test.json") | {"name": place.name})
     return sorted(rows, key=lambda row: (-row["val_macro_f1"], row["name"]))
 
 

@@ -127,7 +127,7 @@ def test_the_difference_is_that_of_common_cells(folder):
     assert '-NAME = "a"\n+NAME = "b"' in text
     assert "-y = 2\n+y = 3" in text
     notebook(folder / "b.ipynb", "a", "z = 1", identity="new")
-    assert "1 code cells more, 1 code cells less" in runs.difference("a.ipynb", "b.ipynb")
+    assert "1 code cell more, 1 code cell less" in runs.difference("a.ipynb", "b.ipynb")
     with pytest.raises(runs.RunError, match="cannot be read as a notebook"):
         runs.difference("a.ipynb", "c.ipynb")
 
@@ -234,6 +234,7 @@ def test_the_best_run_is_the_best_on_val(folder):
         place = folder / "runs" / name
         place.mkdir(parents=True)
         metrics = {"name": name, "val_macro_f1": f1, "weights_sha256": weights}
+        metrics |= {"val_accuracy": 0.9, "val_majority_share": 0.687}
         (place / "metrics.json").write_text(json.dumps(metrics))
     runs.write_test(folder / "runs" / "a", {"tst_accuracy": 0.7})
     assert runs.best() == "c"
@@ -242,6 +243,21 @@ def test_the_best_run_is_the_best_on_val(folder):
     assert runs.table()[2]["tst_accuracy"] == 0.7
     with pytest.raises(runs.RunError, match="no run on the embeddings that 02 made last"):
         runs.best(weights_sha256="3")
+
+
+def test_a_collected_run_goes_by_the_name_of_its_folder(folder):
+    for person in ("ada", "bob"):
+        saved("runs/03-a")
+        (folder / "runs" / "03-a").rename(folder / "runs" / f"{person}-03-a")
+    assert [row["name"] for row in runs.table()] == ["ada-03-a", "bob-03-a"]
+    assert runs.load(runs.FOLDER / runs.best()).name == "ada-03-a"
+
+
+def test_metrics_without_the_scores_are_named(folder):
+    saved("runs/r")
+    (folder / "runs" / "r" / "metrics.json").write_text('{"name": "r", "val_accuracy": 0.9}')
+    with pytest.raises(runs.RunError, match=r"metrics\.json has no val_majority_share"):
+        runs.table()
 
 
 def test_what_is_not_a_run_is_not_loaded(folder):
