@@ -89,7 +89,9 @@ def chart(rows: Sequence[Mapping[str, Any]]) -> Any:
         )
     axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
     axes.set(
-        xlim=(min(0.6, *of_val) - 0.02, 1.005), ylim=(len(rows) - 0.4, -0.6), xlabel="accuracy"
+        xlim=(min(0.6, *of_val, *(share for share, _ in tested)) - 0.02, 1.005),
+        ylim=(len(rows) - 0.4, -0.6),
+        xlabel="accuracy",
     )
     figure.legend(loc="outside lower left", ncols=2, frameon=False)
     return figure

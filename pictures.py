@@ -218,7 +218,7 @@ def learning_curves(
             f"{what}: {level:.3f}",
             (1, level),
             xycoords=("axes fraction", "data"),
-            xytext=(-4, -6),
+            xytext=(-4, -8),  # clear of a curve that runs just below
             textcoords="offset points",
             ha="right",
             va="top",
@@ -289,18 +289,25 @@ def accuracy_bars(
     values : np.ndarray [shape=(n,)]
         The property; frames where it is nan are left out.
     edges : sequence of float
-        Where one bar ends and the next begins.
+        Where one bar ends and the next begins. Bars at either end that no frame belongs to are
+        left out.
     unit : str
         Of the edges.
     """
     values, right = (array[~np.isnan(values)] for array in (np.asarray(values), right))
     names = [f"< {edges[0]:g}", *(f"{a:g}–{b:g}" for a, b in pairwise(edges)), f"> {edges[-1]:g}"]
     bins = np.digitize(values, edges)
-    for i in range(len(names)):
+    first, last = bins.min(initial=len(edges)), bins.max(initial=0)
+    shown = range(first, last + 1)
+    for i in shown:
         inside = right[bins == i]
-        if len(inside):
-            axes.bar(i, inside.mean(), color=TRAINING)
-            axes.text(i, inside.mean() + 0.01, f"{inside.mean():.2f}", ha="center", fontsize=8)
-        axes.text(i, 0.02, f"{len(inside):,}", ha="center", color="white", fontsize=8)
-    axes.set_xticks(range(len(names)), names)
-    axes.set(xlim=(-0.6, len(names) - 0.4), ylim=(0, 1.08), ylabel="accuracy", xlabel=unit)
+        share = inside.mean() if len(inside) else 0.0
+        axes.bar(i, share, color=TRAINING)
+        if share > 0.15:  # high enough to hold the count
+            axes.text(i, 0.02, f"{len(inside):,}", ha="center", color="white", fontsize=8)
+            axes.text(i, share + 0.01, f"{share:.2f}", ha="center", fontsize=8)
+        else:
+            text = f"{share:.2f}\n{len(inside):,}" if len(inside) else "0"
+            axes.text(i, share + 0.01, text, ha="center", fontsize=8)
+    axes.set_xticks(shown, [names[i] for i in shown])
+    axes.set(xlim=(first - 0.6, last + 0.6), ylim=(0, 1.08), ylabel="accuracy", xlabel=unit)

@@ -207,7 +207,7 @@ def segment_scores(
     hits, occurs, claimed = (np.zeros(len(classes), dtype=int) for _ in range(3))
     for reference, estimate in pairs:
         last = max((s.end for s in (*reference, *estimate)), default=0.0)
-        steps = math.ceil(last * 1 / resolution)
+        steps = math.ceil(last / resolution)
         rolls = [_roll(track, steps, resolution, classes) for track in (reference, estimate)]
         hits += (rolls[0] & rolls[1]).sum(axis=0)
         occurs += rolls[0].sum(axis=0)
@@ -309,8 +309,9 @@ def _roll(
     """Mark the steps in which each class occurs."""
     roll = np.zeros((steps, len(classes)), dtype=bool)
     for start, end, label in track:
-        first, last = math.floor(start * 1 / resolution), math.ceil(end * 1 / resolution)
-        roll[first:last, list(classes).index(label)] = True
+        if label in classes:
+            first, last = math.floor(start / resolution), math.ceil(end / resolution)
+            roll[first:last, list(classes).index(label)] = True
     return roll
 
 

@@ -56,6 +56,11 @@ def test_board_prints_the_table_and_where_to_look(folder, capsys):
     assert [row["name"] for row in runs.table()] == ["03-a", "03-longer-name"]
 
 
+def test_a_run_that_fails_on_tst_stays_in_the_chart():
+    figure = board.chart([ROWS[0] | TEST | {"tst_accuracy": 0.3}])
+    assert figure.axes[0].get_xlim()[0] < 0.3
+
+
 def test_without_runs_one_sentence_says_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert board.main() == 1

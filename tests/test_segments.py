@@ -164,6 +164,11 @@ def test_scores_are_sed_evals_where_it_is_installed(seed):
     assert ours.f1 == pytest.approx(by_second.overall_f_measure()["f_measure"])
 
 
+def test_segment_scores_of_some_classes():
+    both = scores.segment_scores(PAIRS, classes=("speech", "music"))
+    assert both.by_class == pytest.approx(SECONDS[1.0][3][:2])
+
+
 def test_each_event_is_paired_once():
     reference, estimate = tracks(
         [(0, 10, "speech"), (10, 12, "music")],
@@ -342,6 +347,18 @@ def test_pictures_are_drawn():
     for figure in drawn:
         figure.canvas.draw()
         pictures.plt.close(figure)
+
+
+def test_accuracy_bars_leave_out_empty_ends():
+    figure, axes = pictures.plt.subplots()
+    values = np.array([0.5, 1.0, 7.0, 9.5, np.nan])
+    pictures.accuracy_bars(axes, np.array([True, False, True, False, True]), values, [0, 3, 6, 9])
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0–3", "3–6", "6–9", "> 9"]
+    assert [bar.get_height() for bar in axes.patches] == [0.5, 0.0, 1.0, 0.0]
+    said = [text.get_text() for text in axes.texts]
+    assert said == ["2", "0.50", "0", "1", "1.00", "0.00\n1"]
+    assert axes.texts[-1].get_color() == "black"  # there is no bar for it to stand in
+    pictures.plt.close(figure)
 
 
 def result_of(labels):
