@@ -303,9 +303,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--smooth",
         choices=METHODS,
-        default="viterbi",
         metavar="|".join(METHODS),
-        help="how to make labels of probabilities (default: %(default)s)",
+        help="how to make labels of probabilities (default: as chosen in 04, else viterbi)",
     )
     parser.add_argument(
         "--out",
@@ -346,15 +345,20 @@ def _segment_all(recordings: list[tuple[Path, Path]], options: argparse.Namespac
     from tqdm import tqdm
 
     import runs
+    from evaluation import CANDIDATES
 
-    run = runs.load(runs.FOLDER / (options.run or runs.best()))
+    # of runs/NAME/, as a shell completes it, the name
+    run = runs.load(runs.FOLDER / Path(options.run or runs.best()).name)
     embedding = embedding_for(run, options.weights)
-    print(f"run: {run.name}, embedding: {embedding.name}, smoothing: {options.smooth}")
+    tested = next((row for row in runs.table() if row["name"] == run.name), {})
+    smoothing = options.smooth or tested.get("smoothing", "viterbi")
+    how = CANDIDATES.get(smoothing, {"method": smoothing})
+    print(f"run: {run.name}, embedding: {embedding.name}, smoothing: {smoothing}")
     failed = 0
     for path, target in recordings:
         try:
             with tqdm(desc=path.name, unit="s", unit_scale=True, leave=False) as bar:
-                result = segment(path, run, embedding, method=options.smooth, progress=bar.update)
+                result = segment(path, run, embedding, progress=bar.update, **how)
             written = export(result, target)
         except (ValueError, OSError) as error:
             failed += 1

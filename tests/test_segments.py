@@ -5,14 +5,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import write_recording
 from sklearn import metrics
+from test_runs import saved
 
 import context
 import pictures
+import runs
 import scores
 import segments
 import smoothing
 from labels import CLASSES, Segment, read_label_track, segments_from_frames
+from vggish.embedding import load_embedding
 
 HOP = 0.12
 
@@ -425,6 +429,28 @@ def test_wrong_arguments_end_with_2(argv, capsys):
     assert code == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and len(error.strip().splitlines()) == 1
+
+
+def test_the_command_line_segments_a_folder_as_04_smooths(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    weights = {"weights": "mini", "weights_sha256": load_embedding("mini").sha256}
+    saved("runs/r", dataset=weights)
+    write_recording(tmp_path / "tapes" / "deep" / "a.wav", 3.0)
+    (tmp_path / "tapes" / "bad.wav").write_text("no audio")
+    assert segments.main(["tapes"]) == 1
+    said = capsys.readouterr()
+    assert "run: r, embedding: mini, smoothing: viterbi\n" in said.out
+    assert "bad.wav" in said.err and "error: 1 of 2 recordings failed." in said.err
+    written = sorted(path.name for path in (tmp_path / "segmented" / "deep").iterdir())
+    assert written == ["a.csv", "a.rttm", "a.txt"]
+    track = read_label_track(tmp_path / "segmented" / "deep" / "a.txt")
+    assert (track[0].start, track[-1].end) == (0.0, 3.0)
+
+    runs.write_test("runs/r", {"smoothing": "median 2 s"})
+    assert segments.main(["tapes/deep", "--run", "runs/r/", "--out", "again"]) == 0
+    assert "smoothing: median 2 s\n" in capsys.readouterr().out
+    assert segments.main(["tapes/deep", "--smooth", "none", "--out", "again"]) == 0
+    assert "smoothing: none\n" in capsys.readouterr().out
 
 
 def test_without_a_run_one_sentence_says_what_to_do(tmp_path, monkeypatch, capsys):
