@@ -19,7 +19,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r r
     && rm -rf /usr/local/lib/python3.11/site-packages/tensorflow/include
 
 # the recordings, from the mirror that the base image's own apt uses
-COPY errors.py files.py labels.py audio.py debian.py corpus.py corpus_*.py singing.py ./
+COPY errors.py files.py processes.py labels.py audio.py debian.py corpus.py corpus_*.py singing.py ./
 COPY vggish vggish
 COPY data data
 RUN umask 002 && python corpus.py && chgrp -R 0 data
@@ -38,7 +38,7 @@ COPY records.py feat_ext.py parts.py extraction.py 02-feature-extraction-vggish_
 RUN umask 002 && python 02-feature-extraction-vggish_embedding.py
 
 COPY --chown=1000:0 . .
-RUN mkdir -p -m 0775 /home/learner/work && chown 1000:0 /home/learner/work . && chmod 0775 .
+RUN install -d -o 1000 -g 0 -m 0775 /home/learner/work . data
 
 USER 1000
 EXPOSE 8888

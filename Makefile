@@ -1,4 +1,4 @@
-# The commands of the course; `make` lists them. Needs only python3 (3.11 or newer) and make.
+# The commands of the course; `make` lists them. Needs only python3 (3.11 to 3.13) and make.
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,7 +19,7 @@ RECORDINGS := data/on-hold/recordings.csv
 EMBEDDINGS := data/on-hold/embeddings/dataset.json
 
 # what a change of makes the products stale
-CORPUS_CODE := files.py labels.py debian.py corpus.py corpus_sources.py corpus_sound.py corpus_plan.py singing.py data/sources.csv
+CORPUS_CODE := labels.py debian.py corpus.py corpus_folder.py corpus_sources.py corpus_sound.py corpus_plan.py singing.py data/sources.csv
 FEATURE_CODE := labels.py audio.py records.py feat_ext.py parts.py extraction.py $(SCRIPT_02) $(wildcard vggish/*.py vggish/mini.npz)
 GOOGLE_WEIGHTS := $(wildcard weights/vggish_model.ckpt)
 
@@ -37,7 +37,7 @@ help: ## list the commands
 setup: $(READY) ## make .venv and install the locked requirements
 
 $(READY): requirements.txt
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and f'error: {sys.executable} is Python {sys.version.split()[0]}, the course needs 3.11 or newer: call make with PYTHON=python3.11.')"
+	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and f'error: {sys.executable} is Python {sys.version.split()[0]}, but the locked libraries are for 3.11 to 3.13: call make with PYTHON=python3.13.')"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/python -c "import pathlib; pathlib.Path('$@').touch()"
@@ -66,7 +66,7 @@ board: $(READY) ## compare the runs so far
 	@$(BIN)/python board.py
 
 clean: ## remove what the series produced, keep downloads
-	@$(PYTHON) -c "import pathlib, shutil; [shutil.rmtree(p, ignore_errors=True) for p in map(pathlib.Path, ('data/on-hold', 'runs', 'executed'))]"
+	@$(PYTHON) -c "import pathlib, shutil; [shutil.rmtree(p, ignore_errors=True) for p in map(pathlib.Path, ('data/on-hold', 'runs', 'executed', 'segmented'))]"
 
 # A notebook is run as it stands, into executed/: the one in this folder is the reader's.
 run_notebook = @echo "== $(1)" && mkdir -p executed && JPY_SESSION_NAME=$(1).ipynb $(BIN)/python -m papermill --kernel python3 --no-request-save-on-cell-execute $(1).ipynb executed/.$(1).part.ipynb && mv executed/.$(1).part.ipynb executed/$(1).ipynb

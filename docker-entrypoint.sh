@@ -10,14 +10,17 @@ if [ ! -w "$work" ]; then
         "as the owner of the mounted folder." >&2
     exit 1
 fi
-for item in "$course"/* ; do
-    name=$(basename "$item")
-    if [ "$name" = data ] || [ "$name" = weights ]; then
+mkdir -p "$work/data"
+for item in "$course"/* "$course"/data/* ; do
+    place=$work${item#"$course"}
+    case $item in
+        # a folder of the host's, so that corpora of one's own are kept
+        "$course"/data) ;;
         # large, and the same for everyone: a link where the mounted file system has links
-        [ -e "$work/$name" ] || ln -s "$item" "$work/$name" 2>/dev/null || cp -r "$item" "$work/"
-    else
-        cp -rn "$item" "$work/"
-    fi
+        "$course"/weights | "$course"/data/raw | "$course"/data/on-hold)
+            [ -e "$place" ] || ln -s "$item" "$place" 2>/dev/null || cp -r "$item" "$place" ;;
+        *) cp -rn "$item" "$(dirname "$place")/" ;;
+    esac
 done
 cd "$work"
 exec "$@"
