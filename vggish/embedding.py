@@ -12,8 +12,11 @@ blocks, and nothing is compiled anew for another length.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -34,12 +37,13 @@ from vggish.frontend import (
     log_mel_blocks,
     windows,
 )
+from vggish.mini import WEIGHTS_PATH as MINI_PATH
+from vggish.mini import load_mini
 from vggish.postprocess import PCA, quantize
-from vggish.weights import WeightsError
 
 BATCH_SIZE = 64
+TRIM_CHUNKS = 8  # memory is handed back once in so many chunks: often enough, and it costs little
 PRECISIONS = ("float32", "bfloat16")
-MINI_PATH = Path(__file__).with_name("mini.npz")
 
 # from the frames of a whole chunk, (hop (batch - 1) + 96, 64), to its embeddings, (batch, 128)
 ChunkFunction = Callable[[np.ndarray], np.ndarray]
@@ -138,12 +142,16 @@ class Embedding:
         step = hop_frames * self.batch_size
         needed = step - hop_frames + WINDOW_FRAMES
         rest = np.empty((0, MEL_BANDS), np.float32)
+        made = 0
         for block in spectrogram_blocks:
             block = _checked_spectrogram(block)
             rest = np.concatenate([rest, block]) if len(rest) else block
             while len(rest) >= max(needed, step):
                 yield run(rest[:needed])
                 rest = rest[step:]
+                if made % TRIM_CHUNKS == 0:
+                    _give_memory_back()
+                made += 1
         count = len(windows(rest, hop_frames=hop_frames))
         if count:
             chunk = np.zeros((needed, MEL_BANDS), np.float32)
@@ -340,10 +348,6 @@ def plain_chunks(model: keras.Model, *, hop_frames: int, batch_size: int) -> Chu
 
 
 def _load_mini(*, precision: str, batch_size: int) -> Embedding:
-    from vggish.mini import load_mini  # VGGish does not need it
-
-    if not MINI_PATH.exists():
-        raise WeightsError(f"{MINI_PATH} is missing: it belongs to the course, fetch it again.")
     return Embedding(
         load_mini(),
         name="mini",
@@ -352,6 +356,23 @@ def _load_mini(*, precision: str, batch_size: int) -> Embedding:
         precision=precision,
         batch_size=batch_size,
     )
+
+
+def _give_memory_back() -> None:
+    """Hand memory that the C library holds unused back to the system.
+
+    glibc keeps what TensorFlow frees between VGGish's layers, some 200 MB, and without this a
+    long run's memory would creep up with it.
+    """
+    _malloc_trim()(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int]:
+    """Return glibc's ``malloc_trim``; where there is none, what does nothing."""
+    if not sys.platform.startswith("linux"):  # glibc is nowhere else
+        return lambda pad: 0
+    return getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: 0)  # musl has none
 
 
 def _checked_spectrogram(block: np.ndarray) -> np.ndarray:
