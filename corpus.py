@@ -36,6 +36,7 @@ from corpus_sources import (
     plan_split,
     read_sources,
 )
+from errors import CourseError
 from files import DownloadError, replacing, sha256_of
 from labels import write_label_track
 
@@ -263,9 +264,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sources = read_sources(given.data / "sources.csv")
         acquire(sources, given.data / "raw")
         table = compose_corpus(given.data, sources=sources, workers=given.workers)
-    except (CorpusError, DownloadError) as error:
+    except CourseError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted: the same command goes on where it stopped.", file=sys.stderr)
+        return 130
     minutes = table.groupby("split").seconds.sum() / 60
     parts = ", ".join(f"{split} {minutes[split]:.0f} min" for split in SPLITS)
     print(f"{given.data / CORPUS}: {len(table)} recordings, {parts}")

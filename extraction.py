@@ -8,14 +8,13 @@ joins the parts of a split, in the order of their names, into its TFRecord file,
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +46,7 @@ from parts import (
     loaded,
     read_part,
 )
+from processes import only_run
 
 VERSIONED = ("tensorflow", "keras", "numpy", "scipy", "soundfile", "av", "resampy")
 
@@ -124,8 +124,9 @@ def run(
     ArgumentError
         If an argument names what is not there.
     DatasetError
-        If the records that are there were made with other settings, another run is at work on
-        them, or they cannot be written. Nothing that was there is damaged.
+        If the records that are there were made with other settings, or cannot be written.
+    BusyError
+        If another run is at work on them. In no case is anything damaged that was there.
     """
     corpus = Path(corpus)
     folder = corpus / "embeddings"
@@ -175,9 +176,11 @@ def run(
                     stream = in_processes(left, settings, source, min(workers, len(left)))
                 else:
                     stream = in_this_process(left, settings, source, bar.add)
-                for done in stream:
-                    bar.finish(done)
-                    (good if done.info else failed).append(done)
+                # an interruption ends the workers here, while the folder is still held
+                with contextlib.closing(stream):
+                    for done in stream:
+                        bar.finish(done)
+                        (good if done.info else failed).append(done)
             summary.new = bar.good
             summary.seconds, summary.windows, summary.hours = bar.seconds, bar.windows, bar.hours
             summary.dataset = _write_dataset(
@@ -205,38 +208,6 @@ def _splits(corpus: Path, splits: Sequence[str] | None) -> list[str]:
             f"{corpus} has no folder {sorted(missing)[0]}: choose among {', '.join(there)}."
         )
     return [split for split in there if not splits or split in splits]
-
-
-@contextlib.contextmanager
-def only_run(folder: Path) -> Iterator[None]:
-    """Hold a folder for one run at a time.
-
-    The operating system lets go of the lock when the process ends, however it ends. Where a file
-    system has no locks, there is none.
-
-    Raises
-    ------
-    DatasetError
-        If another run holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("ab") as file:
-        try:
-            if os.name == "nt":
-                import msvcrt
-
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
-                raise DatasetError(
-                    f"another run is at work on {folder}: wait until it has ended, or end it."
-                ) from None
-        yield
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import platform
-import signal
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,6 +35,7 @@ from feat_ext import (
 )
 from files import replacing, sha256_of
 from labels import CLASSES, LabelError
+from processes import worker_pool
 
 NAME_BYTES = 200  # file systems take 255, and the name of a part is longer than the recording's
 WORKER_TRIES = 3
@@ -354,13 +353,13 @@ def in_processes(
     any_done = False
     while waiting:
         running: dict[Future, Task] = {}
-        context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-        with ProcessPoolExecutor(workers, context, _start_worker) as pool:
-            try:
+        try:
+            with worker_pool(workers) as pool:
                 while waiting or running:
                     while waiting and len(running) < (1 if tries[waiting[0]] else workers):
-                        task = waiting.popleft()
+                        task = waiting[0]
                         running[pool.submit(work_on, task, settings, source)] = task
+                        waiting.popleft()  # only now: a pool that has just broken takes nothing
                         if tries[task]:
                             break
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -368,27 +367,16 @@ def in_processes(
                         del running[future]
                         any_done = True
                         yield result
-            except BrokenProcessPool:
-                for task in running.values():
-                    tries[task] += 1
-                    if tries[task] < WORKER_TRIES:
-                        waiting.appendleft(task)
-                    elif not any_done:
-                        raise DatasetError(
-                            f"the worker processes died {WORKER_TRIES} times before one recording "
-                            "was done: take fewer --workers, or 1 to see why."
-                        ) from None
-                    else:
-                        reason = f"{task.path}: the process died {WORKER_TRIES} times (memory?)."
-                        yield Done(task, None, reason)
-
-
-def _start_worker() -> None:
-    """Let a worker process end when its parent ends."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    def wait_for_parent() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait_for_parent, daemon=True).start()
+        except BrokenProcessPool:
+            for task in running.values():
+                tries[task] += 1
+                if tries[task] < WORKER_TRIES:
+                    waiting.appendleft(task)
+                elif not any_done:
+                    raise DatasetError(
+                        f"the worker processes died {WORKER_TRIES} times before one recording "
+                        "was done: take fewer --workers, or 1 to see why."
+                    ) from None
+                else:
+                    reason = f"{task.path}: the process died {WORKER_TRIES} times (memory?)."
+                    yield Done(task, None, reason)

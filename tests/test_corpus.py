@@ -23,6 +23,7 @@ import corpus_sound
 import corpus_sources
 import labels
 from corpus import CorpusError
+from processes import BusyError
 from vggish import frontend
 
 ROOT = Path(__file__).parents[1]
@@ -533,8 +534,20 @@ def test_a_damaged_recording_is_made_again(made, tmp_path):
 
 def test_two_runs_at_a_time_are_refused(made):
     with corpus_folder.writing(made[0] / "on-hold"):
-        with pytest.raises(CorpusError, match="another run"):
+        with pytest.raises(BusyError, match="another run"):
             corpus.compose_corpus(made[0], minutes=MINUTES, workers=1)
+
+
+def test_what_02_is_just_writing_is_left_alone(tmp_path):
+    parts = tmp_path / "embeddings" / "parts" / "TRN"
+    parts.mkdir(parents=True)
+    (tmp_path / "TRN").mkdir()
+    of_02 = [tmp_path / "embeddings" / ".TRN-x.part.tfrecord", parts / ".r-x.part.tfrecord"]
+    own = [tmp_path / ".plan-x.part.json", tmp_path / "TRN" / ".trn-01-x.part.flac"]
+    for path in (*of_02, *own):
+        path.touch()
+    with corpus_folder.writing(tmp_path):
+        assert [path.exists() for path in (*of_02, *own)] == [True, True, False, False]
 
 
 def test_a_folder_that_cannot_be_written_is_named(made, tmp_path, monkeypatch):
@@ -556,6 +569,13 @@ def test_the_command_line_says_one_sentence(tmp_path, capsys, monkeypatch):
     assert corpus.main(["--data", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corpus, "read_sources", interrupted)
+    assert corpus.main(["--data", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.startswith("error: interrupted")
     with pytest.raises(SystemExit) as stopped:
         corpus.main(["--unknown"])
     assert stopped.value.code == 2

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -254,6 +256,20 @@ def test_a_worker_that_dies_costs_a_retry(corpus, reference, tmp_path):
     assert hashes(corpus / "embeddings") == reference
 
 
+def test_a_pool_that_breaks_as_it_takes_a_recording_loses_none(corpus, reference, monkeypatch):
+    submit, calls = ProcessPoolExecutor.submit, []
+
+    def breaking(pool, *task):
+        calls.append(task)
+        if len(calls) == 2:
+            raise BrokenProcessPool
+        return submit(pool, *task)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", breaking)
+    assert run(corpus, "--workers", "2") == 0
+    assert hashes(corpus / "embeddings") == reference
+
+
 # -- bad recordings
 
 
@@ -463,6 +479,31 @@ def test_workers_end_with_their_parent(corpus, tmp_path):
     child.wait()
     child.stderr.close()
     assert run(corpus) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_an_interruption_does_not_wait_for_the_workers(corpus, reference):
+    """Only the parent is told, and a worker is held up by a recording that never ends."""
+    os.mkfifo(corpus / "TRN" / "r99.wav")
+    (corpus / "TRN" / "r99.txt").write_text("0\t1\tspeech\n")
+    child = subprocess.Popen(
+        [sys.executable, str(FAKE), "--corpus", str(corpus), "--workers", "2"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(list((corpus / "embeddings").rglob("parts/*/r*"))) < 6:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    child.send_signal(signal.SIGINT)
+    error = child.communicate(timeout=30)[1]
+    assert child.returncode == 130
+    assert error.splitlines()[-1].startswith("error: interrupted")
+    assert "Traceback" not in error
+    for path in (corpus / "TRN").glob("r99.*"):
+        path.unlink()
+    assert run(corpus) == 0
+    assert hashes(corpus / "embeddings") == reference
 
 
 # -- with the real network

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(ROOT.glob("[0-9]*.ipynb"))
 # a module may import those before it, never one after it
 FLOW = (
-    "errors files labels vggish audio debian singing corpus_sound corpus_plan corpus_folder "
-    "corpus_sources corpus_own corpus "
+    "errors files processes labels vggish audio debian singing "
+    "corpus_sound corpus_plan corpus_folder corpus_sources corpus_own corpus "
     "records feat_ext parts cluster extraction scores smoothing context pictures player "
     "evaluation runs segments board"
 ).split()
