@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from vggish import bank, train_mini
+from vggish import bank, mixing, train_mini
 from vggish.frontend import SAMPLE_RATE, WINDOW_SAMPLES
 
 
@@ -70,10 +70,10 @@ def test_a_role_without_packages_is_refused(audio, tmp_path):
 
 def test_windows_are_of_one_length_finite_and_repeatable(audio, tmp_path):
     bank.collect(audio, tmp_path / "cache")
-    mixer = bank.Mixer(tmp_path / "cache", "train")
+    mixer = mixing.Mixer(tmp_path / "cache", "train")
     drawn = [mixer.window(np.random.default_rng(seed)) for seed in range(60)]
     again = [mixer.window(np.random.default_rng(seed)) for seed in range(5)]
-    assert {kind for _, kind in drawn} == set(bank.KINDS)
+    assert {kind for _, kind in drawn} == set(mixing.KINDS)
     for samples, _ in drawn:
         assert samples.shape == (WINDOW_SAMPLES,)
         assert samples.dtype == np.float32
@@ -88,7 +88,7 @@ def test_windows_are_of_one_length_finite_and_repeatable(audio, tmp_path):
 )
 def test_a_codec_keeps_length_and_pitch(codec):
     samples = tone(700, 1.0)[:WINDOW_SAMPLES]
-    result = bank.codec_round_trip(samples, *codec)
+    result = mixing.codec_round_trip(samples, *codec)
     assert len(result) == len(samples)
     peaks = [np.abs(np.fft.rfft(s)).argmax() for s in (samples, result)]
     assert abs(peaks[0] - peaks[1]) <= 4
@@ -98,7 +98,7 @@ def test_singing_is_on_a_note():
     rng = np.random.default_rng(0)
     time = np.arange(WINDOW_SAMPLES) / SAMPLE_RATE
     vowel = sum(np.sin(2 * np.pi * 110 * k * time) / k**1.5 for k in range(1, 30))
-    sung = bank.sing(vowel, 300.0, rng)
+    sung = mixing.sing(vowel, 300.0, rng)
     assert len(sung) == WINDOW_SAMPLES
     spectrum = np.abs(np.fft.rfft(sung * np.hanning(len(sung))))
     frequencies = np.fft.rfftfreq(len(sung), 1 / SAMPLE_RATE)
@@ -106,14 +106,14 @@ def test_singing_is_on_a_note():
 
 
 def test_nothing_voiced_nothing_sung():
-    result = bank.sing(np.zeros(WINDOW_SAMPLES), 200.0, np.random.default_rng(0))
+    result = mixing.sing(np.zeros(WINDOW_SAMPLES), 200.0, np.random.default_rng(0))
     assert np.isfinite(result).all()
 
 
 def test_targets_are_centred_and_of_unit_size():
     rng = np.random.default_rng(0)
-    mixing = rng.random((40, 1024)) * 0.2
-    embeddings = (rng.random((600, 40)) @ mixing).astype(np.float16)
+    weights = rng.random((40, 1024)) * 0.2
+    embeddings = (rng.random((600, 40)) @ weights).astype(np.float16)
     targets = train_mini.Target(embeddings)(embeddings)
     assert targets.shape == (600, 128)
     assert abs(targets.mean()) < 0.05

@@ -45,9 +45,10 @@ from tqdm.auto import tqdm
 
 from files import replacing
 from vggish import EMBEDDING_SIZE
-from vggish.bank import KINDS, BankError, Mixer, collect
+from vggish.bank import BankError, collect
 from vggish.frontend import WINDOW_SAMPLES, log_mel
 from vggish.mini import WEIGHTS_PATH, build_mini, fold_batch_norm, load_mini
+from vggish.mixing import KINDS, Mixer
 
 CLASSES = 521
 EMBEDDING_TENSOR, LOGITS_TENSOR = 112, 113
