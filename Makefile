@@ -13,14 +13,15 @@ READY := $(VENV)/.ready
 NOTEBOOK_01 := 01-data-acquisition-analysis-splitting
 SCRIPT_02 := 02-feature-extraction-vggish_embedding.py
 NOTEBOOK_03 := 03-training-00-keras_2mlp_clsw0
-ANSWERS := $(sort $(basename $(wildcard 03-training-9*.ipynb)))
+# but not what a reader has duplicated of them
+ANSWERS := $(sort $(foreach name,$(basename $(wildcard 03-training-9*.ipynb)),$(if $(findstring -Copy,$(name)),,$(name))))
 NOTEBOOK_04 := 04-testing-and-application
 RECORDINGS := data/on-hold/recordings.csv
 EMBEDDINGS := data/on-hold/embeddings/dataset.json
 
 # what a change of makes the products stale
 CORPUS_CODE := labels.py debian.py corpus.py corpus_folder.py corpus_sources.py corpus_sound.py corpus_plan.py singing.py data/sources.csv
-FEATURE_CODE := labels.py audio.py records.py feat_ext.py parts.py extraction.py $(SCRIPT_02) $(wildcard vggish/*.py vggish/mini.npz)
+FEATURE_CODE := labels.py audio.py records.py dataset.py feat_ext.py parts.py extraction.py $(SCRIPT_02) $(wildcard vggish/*.py vggish/mini.npz)
 GOOGLE_WEIGHTS := $(wildcard weights/vggish_model.ckpt)
 
 export PYTHONPATH := .

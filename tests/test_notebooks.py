@@ -22,7 +22,8 @@ from vggish.embedding import load_embedding
 ROOT = Path(__file__).resolve().parent.parent
 BASE = "03-training-00-keras_2mlp_clsw0"
 TESTING = "04-testing-and-application"
-ANSWERS = sorted(path.stem for path in ROOT.glob("03-training-9*.ipynb"))
+ANSWERS = sorted(path.stem for path in ROOT.glob("03-training-9?-*.ipynb"))
+ANSWERS = [name for name in ANSWERS if "-Copy" not in name]  # a reader's
 COURSE = [BASE, *ANSWERS, TESTING]
 
 
