@@ -34,7 +34,7 @@ RUN umask 002 && case "$GOOGLE_VGGISH" in \
       *) echo "error: GOOGLE_VGGISH is try, require or skip, not $GOOGLE_VGGISH." >&2; exit 1 ;; \
     esac
 
-COPY records.py feat_ext.py parts.py extraction.py 02-feature-extraction-vggish_embedding.py ./
+COPY records.py dataset.py feat_ext.py parts.py extraction.py 02-feature-extraction-vggish_embedding.py ./
 RUN umask 002 && python 02-feature-extraction-vggish_embedding.py
 
 COPY --chown=1000:0 . .

@@ -16,7 +16,7 @@ NOTEBOOKS = sorted(ROOT.glob("[0-9]*.ipynb"))
 FLOW = (
     "errors files processes labels vggish audio debian singing "
     "corpus_sound corpus_plan corpus_folder corpus_sources corpus_own corpus "
-    "records feat_ext parts cluster extraction scores smoothing context pictures player "
+    "records dataset feat_ext parts cluster extraction scores smoothing context pictures player "
     "evaluation runs segments board"
 ).split()
 
