@@ -218,7 +218,7 @@ def learning_curves(
             f"{what}: {level:.3f}",
             (1, level),
             xycoords=("axes fraction", "data"),
-            xytext=(-4, -8),  # clear of a curve that runs just below
+            xytext=(-4, -10),  # clear of a curve that runs just below
             textcoords="offset points",
             ha="right",
             va="top",
