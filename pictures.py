@@ -209,8 +209,8 @@ def learning_curves(
     for axes, what in ((left, "loss"), (right, "accuracy")):
         axes.plot(epochs, history[what], "o-", color=TRAINING, markersize=4, label="TRN")
         axes.plot(epochs, history[f"val_{what}"], "s-", color=VALIDATION, markersize=4, label="VAL")
-        axes.set(xlabel="epoch", ylabel=what)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set(xlabel="epoch", ylabel=what, xlim=(0.5, len(epochs) + 0.5))
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     lines = ((majority_share, "always the most frequent class"), (goal, "goal"))
     for level, what in lines:
         right.axhline(level, color="black", linestyle=":", linewidth=1)
@@ -227,7 +227,8 @@ def learning_curves(
     values = [*history["loss"], *history["val_loss"]]
     if max(values) > 100 * min(values) > 0:
         left.set_yscale("log")
-    right.set_ylim(min(0.5, *history["accuracy"], *history["val_accuracy"]), 1.0)
+    lowest = min(*history["accuracy"], *history["val_accuracy"])
+    right.set_ylim(min(0.5, lowest - 0.03), 1.0)
     left.legend(frameon=False)
     return figure
 
