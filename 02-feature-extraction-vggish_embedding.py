@@ -99,6 +99,17 @@ def positive(text: str) -> int:
 def main(argv: Sequence[str] | None = None, *, source_class: type | None = None) -> int:
     """Run the command line; ``source_class`` stands in for :class:`extraction.Source` in tests."""
     options = arguments(argv)
+    if hasattr(sys.stdout, "reconfigure"):  # a file may have a name that no text can hold
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        return extract(options, source_class)
+    except KeyboardInterrupt:
+        print("error: interrupted: the same command goes on where it stopped.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def extract(options: argparse.Namespace, source_class: type | None) -> int:
+    """Do what the command line asks for; return the exit status."""
     import extraction  # only now: a wrong argument shows at once
 
     source_class = source_class or extraction.Source
@@ -118,9 +129,6 @@ def main(argv: Sequence[str] | None = None, *, source_class: type | None = None)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
-        print("error: interrupted: the same command goes on where it stopped.", file=sys.stderr)
-        return INTERRUPTED
     report(summary)
     return FAILED if summary.failed else DONE
 

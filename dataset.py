@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # importing it takes seconds
     import tensorflow as tf
 
 DATASET_FORMAT = 1
+HOP_DECIMALS = 2  # hops are whole frames of 10 ms
+# what readers go by
+KEYS = ("format", "classes", "hop_seconds", "weights", "weights_sha256", "splits")
 DATASET_FOLDER = Path("data/on-hold/embeddings")
 
 
@@ -120,6 +123,8 @@ def read_dataset(
     try:
         dataset = json.loads(path.read_text(encoding="utf-8"))
         found = dataset["format"]
+        if found == DATASET_FORMAT and not set(KEYS) <= set(dataset):
+            raise KeyError
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist: {make}, it makes the records.") from None
     except OSError as error:
@@ -312,7 +317,7 @@ def _read_recording(
             context["recording"],
             context["split"],
             context["start_time_seconds"],
-            round(context["hop_seconds"], 6),  # it was stored as float32
+            round(context["hop_seconds"], HOP_DECIMALS),  # it was stored as float32
             np.ascontiguousarray(lists["embedding"]).view("<f4"),
             np.array(lists["audio_embedding"]),
             lists["label"].astype(np.int64),

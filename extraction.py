@@ -22,6 +22,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import records
+from dataset import HOP_DECIMALS
 from feat_ext import (
     DATASET_FORMAT,
     FRONT_END,
@@ -31,7 +32,7 @@ from feat_ext import (
     hop_frames_of,
     read_dataset,
 )
-from files import replacing
+from files import replacing, sha256_of
 from parts import (
     ArgumentError,
     Done,
@@ -134,6 +135,7 @@ def run(
         hop_frames_of(hop_seconds)
     except DatasetError as error:
         raise ArgumentError(str(error)) from None
+    hop_seconds = round(hop_seconds, HOP_DECIMALS)  # 3 * 0.1 is a little more than 0.3
     splits = _splits(corpus, splits)
     source = source or Source()
     tasks, failed, summary = [], [], Summary()
@@ -300,7 +302,8 @@ def _write_dataset(
         old = entries.get(split, {})
         file = folder / f"{split}.tfrecord"
         same = old.get("fingerprint") == entry["fingerprint"] and file.exists()
-        if same and not overwrite and file.stat().st_size == old["bytes"]:
+        # a run killed between joining and dataset.json leaves other records than that one says
+        if same and not overwrite and sha256_of(file) == old.get("sha256"):
             continue
         changed[split] = parts
         entries[split] = entry

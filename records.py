@@ -305,9 +305,7 @@ def parse_sequence_example(
             if tag == 1:
                 ((kind, content),) = _fields(value)
                 ((_, content),) = _fields(content)
-                context[name] = (
-                    struct.unpack("<f", content)[0] if kind == 2 else bytes(content).decode()
-                )
+                context[name] = content.view("<f4").item() if kind == 2 else bytes(content).decode()
             else:
                 lists[name] = _steps(value)
     return context, lists

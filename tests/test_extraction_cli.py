@@ -196,6 +196,40 @@ def test_a_lost_or_cut_record_file_is_joined_again(corpus, reference):
     assert hashes(corpus / "embeddings") == reference
 
 
+def test_records_of_a_run_that_was_killed_before_it_described_them_are_joined_again(
+    corpus, reference
+):
+    assert run(corpus) == 0
+    dataset = corpus / "embeddings" / "dataset.json"
+    described = dataset.read_bytes()
+    track = corpus / "VAL" / "r01.txt"
+    before = track.read_text()
+    track.write_text("0\t1\tmusic\n")
+    assert run(corpus) == 0
+    dataset.write_bytes(described)
+    track.write_text(before)
+    assert run(corpus) == 0
+    assert hashes(corpus / "embeddings") == reference
+
+
+@pytest.mark.parametrize("hop", ["0.30000000000000004", "20.03"])
+def test_hops_that_float32_rounds_are_read_back(corpus, hop):
+    assert run(corpus, "--hop", hop) == 0
+    frames = load_split(corpus / "embeddings", "TRN", hop_seconds=round(float(hop), 2))
+    assert frames.hop_seconds == round(float(hop), 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+def test_names_that_are_no_text(corpus):
+    for name in (b"ignored\xff.xyz", b"bad\xff.wav"):
+        Path(os.fsdecode(bytes(corpus / "TRN") + b"/" + name)).touch()
+    done = command(FAKE, "--corpus", corpus, env=os.environ | {"PYTHONUTF8": "1"})
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "ignored\\udcff.xyz" in done.stdout
+    assert "bad\\udcff: its name is" in done.stderr
+
+
 def test_splits_one_by_one(corpus, reference):
     for split in ("VAL", "TRN", "TST"):
         assert run(corpus, "--splits", split) == 0

@@ -237,7 +237,7 @@ def test_a_missing_split(own):
         load_split(own, "DEV")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '"x"'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"format": 1}', '"x"'])
 def test_a_damaged_description(own, text):
     (own / "dataset.json").write_text(text)
     with pytest.raises(DatasetError, match=r"dataset\.json (is damaged|has the format 99)"):

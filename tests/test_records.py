@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from records import (
@@ -152,6 +152,8 @@ def test_a_wrong_length_is_refused():
 
 
 @given(st.binary(max_size=200))
+# two floats where one is expected
+@example(b"\x0a\x13\x0a\x11\x0a\x01a\x12\x0c\x12\x0a\x0a\x08" + bytes(8))
 def test_other_records_are_refused(data):
     try:
         parse_sequence_example(np.frombuffer(data, np.uint8))

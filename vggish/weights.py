@@ -270,6 +270,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (DownloadError, WeightsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted: the same command goes on where it stopped.", file=sys.stderr)
+        return 130
     except OSError as error:
         print(
             f"error: {error.filename or weights_folder()} cannot be written ({error.strerror}): "
