@@ -218,7 +218,7 @@ def _convert(item: Mapping, target: Path) -> dict:
     track_path = path.with_suffix(".txt")
     row = {"recording": item["recording"], "split": item["split"]}
     try:
-        origin = f"{sha256_of(source)[:32]}{sha256_of(source.with_suffix('.txt'))[:32]}"
+        origin = "".join(_sha256_of_source(p)[:32] for p in (source, source.with_suffix(".txt")))
         done = item["done"] or {}
         kept = path.exists() and track_path.exists() and done.get("source") == origin
         if kept and done["split"] == item["split"] and sha256_of(path) == done["sha256"]:
@@ -227,20 +227,35 @@ def _convert(item: Mapping, target: Path) -> dict:
             seconds = _write_recording(source, path)
         return {**row, "seconds": seconds, "groups": item["groups"], "sha256": sha256_of(path),
                 "source": origin}  # fmt: skip
-    except (AudioError, LabelError, soundfile.LibsndfileError) as error:
+    except (AudioError, LabelError) as error:
         for stale in (path, track_path):
             stale.unlink(missing_ok=True)
         return {**row, "path": str(source), "error": str(error)}
+
+
+def _sha256_of_source(path: Path) -> str:
+    """Return the SHA-256 of a file that may have vanished, or be another's."""
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise AudioError(
+            f"{path} cannot be read ({error.strerror}): check that it is there."
+        ) from None
 
 
 def _write_recording(source: Path, path: Path) -> float:
     """Decode block by block, as recordings may last hours; return the seconds."""
     with replacing(path) as aside:
         samples = 0
-        with soundfile.SoundFile(aside, "w", SAMPLE_RATE, 1, subtype="PCM_16") as file:
-            for block in audio.read_16k_blocks(source):
-                file.write(to_int16(block.astype(np.float64)))
-                samples += len(block)
+        try:
+            with soundfile.SoundFile(aside, "w", SAMPLE_RATE, 1, subtype="PCM_16") as file:
+                for block in audio.read_16k_blocks(source):
+                    file.write(to_int16(block.astype(np.float64)))
+                    samples += len(block)
+        except soundfile.LibsndfileError as error:  # those of reading are AudioErrors
+            raise CorpusError(
+                f"{path} cannot be written ({error}): make room on the disk."
+            ) from None
         seconds = samples / SAMPLE_RATE
         track = read_label_track(source.with_suffix(".txt"), duration=seconds)
         write_label_track(path.with_suffix(".txt"), track)

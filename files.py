@@ -7,10 +7,12 @@ nothing unverified ever stands under its final name.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import os
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -25,6 +27,10 @@ from errors import CourseError
 CHUNK_BYTES = 1 << 18
 TIMEOUT_SECONDS = 30
 ATTEMPTS = 5
+# the disk's faults, not the network's
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
+
+_asking = threading.Lock()  # a cluster's worker may have several threads
 
 
 class DownloadError(CourseError):
@@ -57,14 +63,20 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield aside
         # mkstemp makes private files; what we leave behind is meant to be read
-        umask = os.umask(0)
-        os.umask(umask)
-        aside.chmod(0o666 & ~umask)
+        aside.chmod(0o666 & ~_umask())
         with aside.open("rb+") as written:
             os.fsync(written.fileno())
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """Return what the process denies to new files."""
+    with _asking:  # it can be asked only by changing it
+        umask = os.umask(0)
+        os.umask(umask)
+    return umask
 
 
 def sha256_of(path: str | os.PathLike) -> str:
@@ -101,6 +113,8 @@ def download(
     ------
     DownloadError
         If the server cannot be reached, or what it sent is not the expected file.
+    OSError
+        If it cannot be written.
     """
     path = Path(path)
     if path.exists() and sha256_of(path) == sha256:
@@ -119,6 +133,8 @@ def download(
                 ) from None
             reason = str(error)
         except (OSError, http.client.HTTPException) as error:
+            if getattr(error, "errno", None) in DISK_ERRORS:
+                raise
             reason = str(getattr(error, "reason", None) or error)
         if attempt + 1 == ATTEMPTS or "refused" in reason or "resolution" in reason:
             raise DownloadError(

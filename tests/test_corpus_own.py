@@ -1,4 +1,5 @@
 import io
+import os
 import shutil
 
 import av
@@ -123,6 +124,26 @@ def test_bad_recordings_are_named_and_the_rest_is_done(own, tmp_path, capsys):
         assert sum(name in line for line in lines) == 1, name
     names = files_below(tmp_path / "d")
     assert not any(word in name for name in names for word in ("late", "odd", "cut", "part"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links")
+def test_a_vanished_recording_is_named_and_the_rest_is_done(own, tmp_path):
+    (own / "gone.wav").symlink_to(tmp_path / "not there")
+    (own / "gone.txt").write_text("0\t1\tmusic\n")
+    adopted = adopt(own, "calls", data_folder=tmp_path / "data", workers=1)
+    assert len(adopted.recordings) == 6
+    (reason,) = adopted.failed.values()
+    assert "gone.wav cannot be read (No such file or directory)" in reason
+
+
+def test_a_full_disk_is_not_blamed_on_the_recording(own, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise soundfile.LibsndfileError(2)
+
+    monkeypatch.setattr(corpus_own.soundfile, "SoundFile", full)
+    with pytest.raises(CorpusError, match=r"\.flac cannot be written .*: make room"):
+        adopt(own, "calls", data_folder=tmp_path / "data", workers=1)
+    assert not list((tmp_path / "data").rglob(".*.part*"))
 
 
 def test_what_is_gone_or_moved_leaves_no_trace(own, tmp_path):

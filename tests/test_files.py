@@ -1,7 +1,11 @@
 """Whole files or none, and downloads from a loopback server that misbehaves."""
 
+import errno
 import hashlib
+import os
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -132,6 +136,34 @@ def test_more_bytes_than_announced_are_not_written(server, tmp_path):
     with pytest.raises(DownloadError):
         download(server.url, tmp_path / "f.bin", sha256=SHA256, size=300_000)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_not_blamed_on_the_network(server, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "tqdm", full)  # made just before the file is opened
+    with pytest.raises(OSError, match="No space left"):
+        download(server.url, tmp_path / "f.bin", sha256=SHA256)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no umask")
+def test_threads_that_write_leave_the_umask_alone(tmp_path):
+    def write(number):
+        with replacing(tmp_path / str(number)) as aside:
+            aside.write_text("x")
+
+    before, interval = os.umask(0o027), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(write, range(400)))
+        assert os.umask(0o027) == 0o027
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
+    finally:
+        os.umask(before)
+        sys.setswitchinterval(interval)
 
 
 def test_no_server_is_one_sentence(tmp_path):
