@@ -318,8 +318,8 @@ def read_16k_blocks(
     Yields
     ------
     np.ndarray [shape=(samples,), dtype=float32]
-        Consecutive samples, one channel, in [-1, 1]. Lengths differ; joined, they are the whole
-        recording.
+        Consecutive samples, one channel, full scale 1.0. Lengths differ; joined, they are the
+        whole recording.
 
     Raises
     ------
@@ -360,7 +360,7 @@ def load(path: str | os.PathLike, *, sample_rate: int = SAMPLE_RATE) -> np.ndarr
     Returns
     -------
     np.ndarray [shape=(samples,), dtype=float32]
-        One channel, in [-1, 1].
+        One channel, full scale 1.0.
 
     Raises
     ------

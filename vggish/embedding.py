@@ -361,8 +361,8 @@ def _load_mini(*, precision: str, batch_size: int) -> Embedding:
 def _give_memory_back() -> None:
     """Hand memory that the C library holds unused back to the system.
 
-    glibc keeps what TensorFlow frees between VGGish's layers, some 200 MB, and without this a
-    long run's memory would creep up with it.
+    glibc keeps what TensorFlow frees for later use, some 20 MB after VGGish's first chunk. Others
+    on the machine may need it, and taking it again costs little.
     """
     _malloc_trim()(0)
 
