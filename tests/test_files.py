@@ -3,8 +3,8 @@
 import errno
 import hashlib
 import os
-import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -149,21 +149,27 @@ def test_a_full_disk_is_not_blamed_on_the_network(server, tmp_path, monkeypatch)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="has no umask")
-def test_threads_that_write_leave_the_umask_alone(tmp_path):
+def test_threads_that_write_leave_the_umask_alone(tmp_path, monkeypatch):
+    umask = os.umask
+
+    def slow(mask):
+        before = umask(mask)
+        time.sleep(0.002)  # time enough for another thread
+        return before
+
     def write(number):
         with replacing(tmp_path / str(number)) as aside:
             aside.write_text("x")
 
-    before, interval = os.umask(0o027), sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
+    before = os.umask(0o027)
     try:
-        with ThreadPoolExecutor(16) as pool:
-            list(pool.map(write, range(400)))
-        assert os.umask(0o027) == 0o027
+        monkeypatch.setattr(os, "umask", slow)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(write, range(32)))
+        assert umask(0o027) == 0o027
         assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
     finally:
-        os.umask(before)
-        sys.setswitchinterval(interval)
+        umask(before)
 
 
 def test_no_server_is_one_sentence(tmp_path):
