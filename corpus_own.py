@@ -132,6 +132,7 @@ def adopt(
 def _find(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
     """Find recordings by name; names of folders below become part of a recording's name."""
     found: dict[str, Path] = {}
+    taken: dict[str, Path] = {}  # some file systems take A and a for the same name
     failed = {}
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
@@ -141,10 +142,11 @@ def _find(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
         name = "-".join((*parts[:-1], path.stem))
         if not path.with_suffix(".txt").exists():
             failed[str(path)] = f"{path} has no label track: export one to {path.stem}.txt."
-        elif name in found:
-            failed[str(path)] = f"{path} has the name of {found[name]}: rename one of them."
+        elif name.casefold() in taken:
+            other = taken[name.casefold()]
+            failed[str(path)] = f"{path} has the name of {other}: rename one of them."
         else:
-            found[name] = path
+            found[name] = taken[name.casefold()] = path
     return found, failed
 
 

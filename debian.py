@@ -360,11 +360,11 @@ def _unpack(deb: Path, folder: Path, wanted: Callable[[str], bool], limit: int) 
                     path = folder.joinpath(*safe_parts(entry.name))
                     _write(archive.extractfile(entry), path, entry.size)
                     if path.suffix in (".zip", ".pk3"):
-                        _unpack_zip(path, wanted, limit)
+                        limit = _unpack_zip(path, wanted, limit)
 
 
-def _unpack_zip(path: Path, wanted: Callable[[str], bool], limit: int) -> None:
-    """Replace a zip archive by a folder of its name."""
+def _unpack_zip(path: Path, wanted: Callable[[str], bool], limit: int) -> int:
+    """Replace a zip archive by a folder of its name; return what is left of the limit."""
     archive_path = path.rename(path.with_name(path.name + ".part"))
     with zipfile.ZipFile(archive_path) as archive:
         for entry in archive.infolist():
@@ -376,6 +376,7 @@ def _unpack_zip(path: Path, wanted: Callable[[str], bool], limit: int) -> None:
                 with archive.open(entry) as inside:
                     _write(inside, path.joinpath(*parts), entry.file_size)
     archive_path.unlink()
+    return limit
 
 
 def _write(source: BinaryIO, path: Path, size: int) -> None:

@@ -126,6 +126,19 @@ def test_bad_recordings_are_named_and_the_rest_is_done(own, tmp_path, capsys):
     assert not any(word in name for name in names for word in ("late", "odd", "cut", "part"))
 
 
+def test_names_that_differ_in_capitals_only_are_refused(own, tmp_path):
+    (own / "sub").mkdir()
+    for name in ("Site", "site"):
+        path = own / "sub" / f"{name}-x.flac"
+        path.write_bytes((own / "two.flac").read_bytes())
+        path.with_suffix(".txt").write_text("0\t1\tmusic\n")
+    if len(list((own / "sub").iterdir())) == 2:
+        pytest.skip("this file system takes them for one")
+    adopted = adopt(own, "calls", data_folder=tmp_path / "data", workers=1)
+    (reason,) = adopted.failed.values()
+    assert "has the name of" in reason
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links")
 def test_a_vanished_recording_is_named_and_the_rest_is_done(own, tmp_path):
     (own / "gone.wav").symlink_to(tmp_path / "not there")

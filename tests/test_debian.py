@@ -284,6 +284,15 @@ def test_a_zip_bomb_is_refused(tmp_path):
     assert files_below(tmp_path).keys() == {"p.deb"}
 
 
+def test_archives_share_one_limit(tmp_path):
+    bomb = make_zip([("a.ogg", bytes(600_000))])
+    deb = make_deb(tmp_path / "a.deb", [("a.pk3", bomb), ("b.pk3", bomb)])
+    unpack_deb(deb, tmp_path / "fits", limit=1_300_000)
+    with pytest.raises(ArchiveError, match="beyond the limit"):
+        unpack_deb(deb, tmp_path / "out", limit=1_000_000)
+    assert not (tmp_path / "out").exists()
+
+
 def test_damage_is_named(tmp_path):
     entries = [("./x.ogg", bytes(range(256)) * 400)]
     whole = make_deb(tmp_path / "p.deb", entries).read_bytes()
