@@ -15,7 +15,7 @@ Four steps, each of which goes on where it was interrupted, by what it finds in 
 1. decode the packages to 16 kHz (some minutes, 2 GB);
 2. mix windows and ask the teacher about each: its embedding of 1024 numbers and 521 logits
    (about 100 windows a second and core);
-3. train (about 20 minutes on two cores) a network that predicts 128 principal components of the
+3. train (about 40 minutes on two cores) a network that predicts 128 principal components of the
    square root of the teacher's embedding, and from them the logits;
 4. fold the batch normalisation, fit the PCA of the 8-bit form, write ``mini.npz`` in float16, and
    report how well it matches the teacher on held-out files and on held-out packages.
@@ -320,8 +320,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--audio", type=Path, required=True, help="folder of unpacked packages")
     parser.add_argument("--cache", type=Path, required=True, help="folder for what can be reused")
     parser.add_argument("--out", type=Path, default=WEIGHTS_PATH, help="the weights to write")
-    parser.add_argument("--windows", type=int, default=132_000, help="windows to train on")
-    parser.add_argument("--epochs", type=float, default=3.5, help="passes over the windows")
+    parser.add_argument("--windows", type=int, default=260_000, help="windows to train on")
+    parser.add_argument("--epochs", type=float, default=5, help="passes over the windows")
     parser.add_argument("--batch", type=int, default=128, help="windows a step")
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="its peak")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="teachers at work")
