@@ -29,7 +29,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tutorial test lab vggish image lock board clean
+.PHONY: help setup answers tutorial test lab vggish image lock board clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -70,7 +70,7 @@ clean: ## remove what the series produced, keep downloads
 	@$(PYTHON) -c "import pathlib, shutil; [shutil.rmtree(p, ignore_errors=True) for p in map(pathlib.Path, ('data/on-hold', 'runs', 'executed', 'segmented'))]"
 
 # A notebook is run as it stands, into executed/: the one in this folder is the reader's.
-run_notebook = @echo "== $(1)" && mkdir -p executed && JPY_SESSION_NAME=$(1).ipynb $(BIN)/python -m papermill --kernel python3 --no-request-save-on-cell-execute $(1).ipynb executed/.$(1).part.ipynb && mv executed/.$(1).part.ipynb executed/$(1).ipynb
+run_notebook = @echo "== $(1)" && mkdir -p executed && JPY_SESSION_NAME=$(1).ipynb $(BIN)/python -m papermill --kernel python3 --no-request-save-on-cell-execute $(2) $(1).ipynb executed/.$(1).part.ipynb && mv executed/.$(1).part.ipynb executed/$(1).ipynb
 
 executed/$(NOTEBOOK_01).ipynb: $(NOTEBOOK_01).ipynb $(CORPUS_CODE) $(READY)
 	$(call run_notebook,$(NOTEBOOK_01))
@@ -78,16 +78,20 @@ executed/$(NOTEBOOK_01).ipynb: $(NOTEBOOK_01).ipynb $(CORPUS_CODE) $(READY)
 # other weights than the records were made with: all of them anew
 $(EMBEDDINGS): executed/$(NOTEBOOK_01).ipynb $(FEATURE_CODE) $(GOOGLE_WEIGHTS)
 	@echo "== $(SCRIPT_02)"
-	@$(BIN)/python $(SCRIPT_02) $(if $(filter weights/% vggish/%,$?),--overwrite)
+	@$(BIN)/python $(SCRIPT_02) --workers 2 $(if $(filter weights/% vggish/%,$?),--overwrite)
 
 executed/$(NOTEBOOK_03).ipynb: $(NOTEBOOK_03).ipynb $(EMBEDDINGS)
 	$(call run_notebook,$(NOTEBOOK_03))
 
 define answer_rule
 executed/$(1).ipynb: $(1).ipynb executed/$(NOTEBOOK_03).ipynb
-	$$(call run_notebook,$(1))
+	$$(call run_notebook,$(1),--no-progress-bar --log-level ERROR)
 endef
 $(foreach answer,$(ANSWERS),$(eval $(call answer_rule,$(answer))))
 
-executed/$(NOTEBOOK_04).ipynb: $(NOTEBOOK_04).ipynb executed/$(NOTEBOOK_03).ipynb $(ANSWERS:%=executed/%.ipynb)
+# small networks leave a core half idle: the answers go two at a time
+answers: $(ANSWERS:%=executed/%.ipynb)
+
+executed/$(NOTEBOOK_04).ipynb: $(NOTEBOOK_04).ipynb executed/$(NOTEBOOK_03).ipynb $(ANSWERS:%=%.ipynb)
+	@$(MAKE) --no-print-directory --jobs=2 answers
 	$(call run_notebook,$(NOTEBOOK_04))

@@ -10,6 +10,7 @@ import fnmatch
 import os
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import pandas as pd
@@ -110,8 +111,9 @@ def acquire(sources: pd.DataFrame, raw_folder: str | os.PathLike = DATA_FOLDER /
     lacking = [row for row in packages if not (raw_folder / _unpacked_name(row)).is_dir()]
     if not lacking:
         return
-    with writing(raw_folder):
-        for row in tqdm(lacking, desc="packages", unit="package"):
+    with writing(raw_folder), ThreadPoolExecutor(os.cpu_count()) as pool:
+        unpacking = []
+        for row in lacking:
             deb = raw_folder / deb_name(row["package"], row["version"])
             # a mirror is needed only for what is not there yet
             if not (deb.exists() and sha256_of(deb) == row["sha256"]):
@@ -119,10 +121,18 @@ def acquire(sources: pd.DataFrame, raw_folder: str | os.PathLike = DATA_FOLDER /
                     row["package"], row["version"], row["source"], raw_folder,
                     sha256=row["sha256"], size=row["bytes"], mirrors=find_mirrors(),
                 )  # fmt: skip
-            try:
-                unpack_deb(deb, raw_folder / _unpacked_name(row), _is_wanted)
-            except ArchiveError as error:
-                raise CorpusError(str(error)) from None
+            # decompression lets other threads go on
+            unpacking.append(
+                pool.submit(unpack_deb, deb, raw_folder / _unpacked_name(row), _is_wanted)
+            )
+        progress = tqdm(as_completed(unpacking), "unpacked", len(unpacking), unit="package")
+        try:
+            for done in progress:
+                done.result()
+        except ArchiveError as error:
+            raise CorpusError(str(error)) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _is_wanted(name: str) -> bool:
