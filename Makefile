@@ -26,7 +26,6 @@ GOOGLE_WEIGHTS := $(wildcard weights/vggish_model.ckpt)
 
 export PYTHONPATH := .
 export TF_CPP_MIN_LOG_LEVEL ?= 3
-export TF_ENABLE_ONEDNN_OPTS ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup answers tutorial test lab vggish image lock board clean
