@@ -28,7 +28,7 @@ export PYTHONPATH := .
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup answers tutorial test lab vggish image lock board clean
+.PHONY: help setup trainings tutorial test lab vggish image lock board clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -80,10 +80,11 @@ $(EMBEDDINGS): executed/$(NOTEBOOK_01).ipynb $(FEATURE_CODE) $(GOOGLE_WEIGHTS)
 	@$(BIN)/python $(SCRIPT_02) --workers 2 $(if $(filter weights/% vggish/%,$?),--overwrite)
 
 executed/$(NOTEBOOK_03).ipynb: $(NOTEBOOK_03).ipynb $(EMBEDDINGS)
-	$(call run_notebook,$(NOTEBOOK_03))
+	$(call run_notebook,$(NOTEBOOK_03),--no-progress-bar --log-level ERROR)
 
 define answer_rule
-executed/$(1).ipynb: $(1).ipynb executed/$(NOTEBOOK_03).ipynb
+# each shows how it differs from the base
+executed/$(1).ipynb: $(1).ipynb $(NOTEBOOK_03).ipynb $(EMBEDDINGS)
 	$$(call run_notebook,$(1),--no-progress-bar --log-level ERROR)
 endef
 $(foreach answer,$(ANSWERS),$(eval $(call answer_rule,$(answer))))
@@ -91,10 +92,10 @@ $(foreach answer,$(ANSWERS),$(eval $(call answer_rule,$(answer))))
 # it shows its scores beside those of 90
 $(patsubst %,executed/%.ipynb,$(filter 03-training-91%,$(ANSWERS))): $(patsubst %,executed/%.ipynb,$(filter 03-training-90%,$(ANSWERS)))
 
-# small networks leave a core half idle: the answers go two at a time, the long ones first
+# small networks leave a core half idle: they go two at a time, the long ones first
 reverse = $(if $(1),$(call reverse,$(wordlist 2,$(words $(1)),$(1))) $(firstword $(1)))
-answers: $(patsubst %,executed/%.ipynb,$(call reverse,$(ANSWERS)))
+trainings: $(patsubst %,executed/%.ipynb,$(call reverse,$(ANSWERS)) $(NOTEBOOK_03))
 
-executed/$(NOTEBOOK_04).ipynb: $(NOTEBOOK_04).ipynb executed/$(NOTEBOOK_03).ipynb $(ANSWERS:%=%.ipynb)
-	@$(MAKE) --no-print-directory --jobs=2 answers
+executed/$(NOTEBOOK_04).ipynb: $(NOTEBOOK_04).ipynb $(NOTEBOOK_03).ipynb $(ANSWERS:%=%.ipynb) $(EMBEDDINGS)
+	@$(MAKE) --no-print-directory --jobs=2 trainings
 	$(call run_notebook,$(NOTEBOOK_04))
