@@ -8,6 +8,7 @@ network may look like is told in ``context.py``.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 import re
@@ -172,6 +173,17 @@ def _code_cells(notebook: Path) -> dict[str, list[str]]:
     return {cell["id"]: "".join(cell["source"]).splitlines() for cell in code}
 
 
+def corpus_of(val: Any) -> str:
+    """Return what tells corpora apart: the SHA-256 of the labels of their VAL, by recording.
+
+    Parameters
+    ----------
+    val : feat_ext.Frames
+        VAL. Scores of runs compare where it is the same.
+    """
+    return hashlib.sha256(val.recording.tobytes() + val.label.tobytes()).hexdigest()
+
+
 # -- keeping a run, and finding it again ------------------------------------------------------
 
 
@@ -238,6 +250,7 @@ def save(
         "hop_seconds": float(trn.hop_seconds),
         "weights": dataset["weights"],
         "weights_sha256": dataset["weights_sha256"],
+        "corpus": corpus_of(val),
         "priors": shares.tolist(),
         "transitions": transitions(trn.label, trn.recording, classes=len(CLASSES)).tolist(),
         "keras": keras.__version__,

@@ -174,7 +174,13 @@ def test_testing_tests_every_run_and_labels_a_recording(project, base_run, monke
     copy(project, better, {BASE: better, 'activation="relu")(inputs)': fixed})
     run_here(project, better, monkeypatch)
     assert metrics_of(project, better)["val_accuracy"] > 0.9
+    elsewhere = project / "runs" / "03-training-03-elsewhere"
+    shutil.copytree(project / "runs" / BASE, elsewhere)
+    config = json.loads((elsewhere / "config.json").read_text())
+    (elsewhere / "config.json").write_text(json.dumps(config | {"corpus": "another"}))
     notebook = execute(project, TESTING)
+    assert not (elsewhere / "test.json").exists()
+    shutil.rmtree(elsewhere)
     said = "\n".join(
         str(out.get("data", {}).get("text/markdown", ""))
         for c in notebook.cells
