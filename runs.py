@@ -180,6 +180,11 @@ def corpus_of(val: Any) -> str:
     ----------
     val : feat_ext.Frames
         VAL. Scores of runs compare where it is the same.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
     """
     return hashlib.sha256(val.recording.tobytes() + val.label.tobytes()).hexdigest()
 
