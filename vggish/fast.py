@@ -121,10 +121,13 @@ def fast_chunks(
     else:
         alone = convolutions(FIRST + LAST, WINDOW_TILES)
 
+    # XLA makes one loop of each transform, where TensorFlow would write every sum to memory; and
+    # it multiplies at the full speed of the processor, whichever library TensorFlow was told to use
     @tf.function(
         input_signature=[
             tf.TensorSpec((hop_frames * (batch_size - 1) + WINDOW_FRAMES, MEL_BANDS), tf.float32)
-        ]
+        ],
+        jit_compile=True,
     )
     def network(frames: tf.Tensor) -> tf.Tensor:
         frames = tf.cast(frames, dtype)
@@ -274,8 +277,6 @@ def winograd(kernel: tf.Tensor, bias: tf.Tensor, *, tile: tuple[int, int]) -> Co
         ]
     )
 
-    # XLA makes one loop of each transform, where TensorFlow would write every sum to memory
-    @tf.function(jit_compile=True)
     def evaluate(signal: tf.Tensor) -> tf.Tensor:
         """Cut into overlapping tiles, and evaluate them: (points, tiles, channels in)."""
         last_row, last_band = signal.shape[1] - points[0] + 1, signal.shape[2] + 2 - points[1] + 1
@@ -286,7 +287,6 @@ def winograd(kernel: tf.Tensor, bias: tf.Tensor, *, tile: tuple[int, int]) -> Co
         signal = tf.stack(_combine(band_input, parts))
         return tf.reshape(signal, (points[1] * points[0], -1, channels_in))
 
-    @tf.function(jit_compile=True)
     def interpolate(products: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
         """Go back from (points, tiles, channels out) to (n, rows, bands, channels out)."""
         count, down, across = shape

@@ -14,6 +14,8 @@ from functools import cache
 import numpy as np
 import scipy.fft
 
+from vggish.threads import one_blas_thread
+
 SAMPLE_RATE = 16_000
 FRAME_SAMPLES = 400  # 0.025 s
 FRAME_HOP_SAMPLES = 160  # 0.010 s
@@ -107,7 +109,8 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     result = np.empty((count, MEL_BANDS), np.float32)
     for start in range(0, count, BLOCK_FRAMES):
         spectrum = scipy.fft.rfft(frames[start : start + BLOCK_FRAMES] * hann, FFT_SIZE)
-        bands = np.abs(spectrum[:, used]) @ weights
+        with one_blas_thread():
+            bands = np.abs(spectrum[:, used]) @ weights
         result[start : start + BLOCK_FRAMES] = np.log(bands + LOG_OFFSET)
     return result
 

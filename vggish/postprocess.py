@@ -15,6 +15,7 @@ import numpy as np
 
 from errors import CourseError
 from vggish import EMBEDDING_SIZE
+from vggish.threads import one_blas_thread
 
 CLIP = 2.0
 
@@ -89,7 +90,9 @@ class PCA:
 
     def project(self, embeddings: np.ndarray) -> np.ndarray:
         """Return ``eigen_vectors (x - means)`` for embeddings (n, 128), in float64."""
-        return (np.asarray(embeddings, dtype=np.float64) - self.means) @ self.eigen_vectors.T
+        centered = np.asarray(embeddings, dtype=np.float64) - self.means
+        with one_blas_thread():
+            return centered @ self.eigen_vectors.T
 
 
 def quantize(embeddings: np.ndarray, pca: PCA) -> np.ndarray:

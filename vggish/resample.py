@@ -26,6 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vggish.threads import one_blas_thread
+
 FILTER = "kaiser_best"
 ROW_OUTPUTS = 128  # a row makes at least so many samples, to be worth a matrix product
 MATRIX_ENTRIES = 1 << 21  # what counts as small: 8 MB
@@ -93,7 +95,9 @@ def _by_matrix(blocks: Iterable[np.ndarray], inputs: int, outputs: int) -> Itera
     rows = max(1, BLOCK_SAMPLES // inputs)
     for piece, wanted in _pieces(blocks, rows, inputs, outputs, before):
         view = np.lib.stride_tricks.sliding_window_view(piece, width)[::inputs]
-        yield (np.ascontiguousarray(view) @ matrix).reshape(-1)[:wanted]
+        with one_blas_thread():  # closed before the yield: others compute then
+            resampled = np.ascontiguousarray(view) @ matrix
+        yield resampled.reshape(-1)[:wanted]
 
 
 def _by_resampy(

@@ -16,6 +16,7 @@ import math
 import os
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -337,21 +338,33 @@ def _load_converted(path: Path) -> keras.Model:
 
 
 def _filled(path: Path, values: dict[str, tf.Tensor | np.ndarray]) -> keras.Model:
-    """Build the plain network with these variables, named as in a checkpoint; empties the dict."""
-    model = build_vggish(kernel_initializer="zeros")
+    """Build the plain network of these variables, named as in a checkpoint; empties the dict."""
     faults = []
-    for name, variable in _variables(model).items():
-        value = values.pop(name, None)  # so that no variable is held twice for long
-        if value is None:
-            faults.append(f"{name} is missing")
-        elif tuple(value.shape) != tuple(variable.shape):
-            faults.append(f"{name} has the shape {tuple(value.shape)}, not {tuple(variable.shape)}")
-        elif tf.as_dtype(value.dtype) != tf.float32:
-            faults.append(f"{name} is {tf.as_dtype(value.dtype).name}, not float32")
-        elif not np.isfinite(np.asarray(value)).all():
-            faults.append(f"{name} holds NaN or infinity")
-        else:
-            variable.assign(value)
+
+    def initializer(name: str) -> Callable:
+        """Return what gives Keras the value itself: a variable filled later is held twice."""
+
+        def initial(shape: tuple[int, ...], dtype: str = "float32") -> tf.Tensor:
+            value = values.pop(name, None)
+            if value is None:
+                faults.append(f"{name} is missing")
+            elif tuple(value.shape) != tuple(shape):
+                faults.append(f"{name} has the shape {tuple(value.shape)}, not {tuple(shape)}")
+            elif tf.as_dtype(value.dtype) != tf.float32:
+                faults.append(f"{name} is {tf.as_dtype(value.dtype).name}, not float32")
+            elif not np.isfinite(np.asarray(value)).all():
+                faults.append(f"{name} holds NaN or infinity")
+            else:
+                return tf.convert_to_tensor(value)
+            return tf.zeros(shape, dtype)
+
+        return initial
+
+    def initializers(layer: str) -> dict[str, Callable]:
+        kernel, bias = variable_names(layer)
+        return {"kernel_initializer": initializer(kernel), "bias_initializer": initializer(bias)}
+
+    model = build_vggish(initializers=initializers)
     if faults:
         raise WeightsError(
             f"{path} does not hold VGGish: {'; '.join(faults)}: use a checkpoint of the network "
