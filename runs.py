@@ -324,7 +324,7 @@ def load(place: str | os.PathLike) -> Run:
     RunError
         If it is not a complete run, or its network cannot be built again.
     """
-    import keras
+    from vggish.backend import keras
 
     place = Path(place)
     config, metrics = (_read_json(place / name) for name in ("config.json", "metrics.json"))

@@ -6,11 +6,4 @@ that ships with the course), ``postprocess`` (PCA and 8 bit), ``resample`` (VGGi
 and ``embedding``, which puts them together and is all that most callers need.
 """
 
-import os
-
-# Keras picks its backend at its first import; the fast path is written in TensorFlow.
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-# TensorFlow turns oneDNN on by itself on some processors only, and it rounds differently.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
 EMBEDDING_SIZE = 128

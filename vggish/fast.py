@@ -43,10 +43,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-import keras
 import numpy as np
-import tensorflow as tf
 
+from vggish.backend import keras, tf
 from vggish.frontend import MEL_BANDS, WINDOW_FRAMES
 from vggish.network import CONV_BLOCKS, DENSE_LAYERS
 

@@ -21,9 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
-
 from vggish import EMBEDDING_SIZE
+from vggish.backend import keras
 from vggish.frontend import MEL_BANDS, WINDOW_FRAMES
 
 # blocks of convolutions, by the number of channels they put out; a pooling ends each block

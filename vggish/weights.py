@@ -20,12 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from errors import CourseError
 from files import DownloadError, download, replacing, sha256_of
+from vggish.backend import keras, tf
 from vggish.network import LAYERS, build_vggish
 from vggish.postprocess import PCA, PostprocessError
 
