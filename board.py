@@ -50,13 +50,21 @@ def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def by_corpus(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Put together the runs that were scored on the same recordings; others do not compare."""
+    groups: dict[Any, list] = {}
+    for row in rows:
+        groups.setdefault(row.get("corpus"), []).append(row)
+    return list(groups.values())
+
+
 def chart(rows: Sequence[Mapping[str, Any]]) -> Any:
     """Draw the accuracy of each run on VAL, and on TST where it has been tested.
 
     Parameters
     ----------
     rows : sequence of mapping
-        As :func:`runs.table` returns them.
+        As :func:`runs.table` returns them. Each corpus has its axes.
 
     Returns
     -------
@@ -64,11 +72,29 @@ def chart(rows: Sequence[Mapping[str, Any]]) -> Any:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 1.6 + 0.42 * len(rows)), layout="constrained")
-    axes = figure.subplots()
-    for i, row in enumerate(rows):
-        axes.plot([0, row["val_accuracy"]], [i, i], color="#DDDDDD", linewidth=6, zorder=1)
+    groups = by_corpus(rows)
+    figure = Figure(
+        figsize=(9, 0.4 + sum(1.2 + 0.42 * len(group) for group in groups)), layout="constrained"
+    )
+    ratios = [1 + len(group) for group in groups]
+    every = figure.subplots(len(groups), sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    for axes, group in zip(every, groups, strict=True):
+        _draw_corpus(axes, group)
+    lowest = min(row.get(key, 1) for row in rows for key in ("val_accuracy", "tst_accuracy"))
+    every[-1].set(xlim=(min(0.6, lowest) - 0.02, 1.005), xlabel="accuracy")
+    handles = {
+        label: handle
+        for axes in every
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles, loc="outside lower left", ncols=2, frameon=False)
+    return figure
+
+
+def _draw_corpus(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the runs of one corpus, a line each."""
     of_val = [row["val_accuracy"] for row in rows]
+    axes.hlines(range(len(rows)), 0, of_val, color="#DDDDDD", linewidth=6, zorder=1)
     axes.scatter(of_val, range(len(rows)), color=VALIDATION, marker="s", label="VAL", zorder=3)
     tested = [(row["tst_accuracy"], i) for i, row in enumerate(rows) if "tst_accuracy" in row]
     if tested:
@@ -88,13 +114,7 @@ def chart(rows: Sequence[Mapping[str, Any]]) -> Any:
             fontsize=8,
         )
     axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
-    axes.set(
-        xlim=(min(0.6, *of_val, *(share for share, _ in tested)) - 0.02, 1.005),
-        ylim=(len(rows) - 0.4, -0.6),
-        xlabel="accuracy",
-    )
-    figure.legend(loc="outside lower left", ncols=2, frameon=False)
-    return figure
+    axes.set(ylim=(len(rows) - 0.4, -0.6))
 
 
 def main(folder: str | os.PathLike = runs.FOLDER) -> int:
@@ -109,14 +129,17 @@ def main(folder: str | os.PathLike = runs.FOLDER) -> int:
     if not rows:
         print(f"error: {folder} holds no run yet: run a notebook 03 first.", file=sys.stderr)
         return 1
-    print(text_table(rows))
+    for group in by_corpus(rows):
+        best = group[0]
+        minutes = f"{best['val_minutes']:g} min" if "val_minutes" in best else "unknown length"
+        print(f"{text_table(group)}\n")
+        print(
+            f"best on VAL ({minutes}): {best['name']}; guessing: {best['val_majority_share']:.3f}, "
+            f"goal: {GOAL}\n"
+        )
     place = Path(folder) / CHART
     with replacing(place) as aside:
         chart(rows).savefig(aside, dpi=110)
-    best = rows[0]
-    print(
-        f"\nbest on VAL: {best['name']}; guessing: {best['val_majority_share']:.3f}, goal: {GOAL}"
-    )
     print(f"chart: {place}; weights, curves and confusion of a run: {Path(folder)}/<run>/")
     executed = sorted(Path("executed").glob("*.ipynb"))
     if executed:

@@ -280,11 +280,9 @@ def _main_own(given: argparse.Namespace) -> int:
     adopted = corpus_own.adopt(
         given.own, given.name, groups=given.groups, data_folder=given.data, workers=given.workers
     )
-    first, *failed = corpus_own.report(adopted, given.data / given.name)
-    print(first)
-    for line in failed:
-        print(line, file=sys.stderr)
-    return 1 if failed else 0
+    for line in corpus_own.report(adopted, given.data / given.name):
+        print(line, file=sys.stderr if line.startswith("failed: ") else sys.stdout)
+    return 1 if adopted.failed else 0
 
 
 if __name__ == "__main__":

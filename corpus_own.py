@@ -30,7 +30,7 @@ from corpus_folder import (
 )
 from corpus_sound import SAMPLE_RATE, CorpusError, to_int16
 from files import replacing, sha256_of
-from labels import LabelError, read_label_track, write_label_track
+from labels import BACKGROUND, CLASSES, LabelError, read_label_track, write_label_track
 
 SHARES = {"TRN": 0.7, "VAL": 0.15, "TST": 0.15}
 GROUPS_FILE = "groups.csv"
@@ -273,10 +273,26 @@ def _remove_others(target: Path, done: Mapping[str, Mapping], split_of: Mapping[
 
 
 def report(adopted: Adopted, target: Path) -> Sequence[str]:
-    """Return lines that say what became of a folder."""
+    """Return lines that say what became of a folder, and what its splits lack."""
     table = adopted.recordings
     minutes = table.groupby("split").seconds.sum() / 60
     counts = table.groupby("split").size()
     parts = [f"{s} {counts.get(s, 0)} ({minutes.get(s, 0):.1f} min)" for s in SPLITS]
     lines = [f"{target}: {len(table)} recordings: {', '.join(parts)}"]
+    lines += [
+        f"note: {split} holds no {' and no '.join(classes)}, so nothing is learned or scored of "
+        "that there: add recordings, or deal them out yourself, in a column split of groups.csv."
+        for split, classes in _lacking(table, target).items()
+    ]
     return [*lines, *(f"failed: {reason}" for reason in adopted.failed.values())]
+
+
+def _lacking(table: pd.DataFrame, target: Path) -> dict[str, list[str]]:
+    """Return the classes that a split does not hold, but for noise: unlabelled time is noise."""
+    lacking = {}
+    for split, rows in table.groupby("split"):
+        tracks = ((target / split / f"{r}.txt") for r in rows.recording)
+        held = {segment.label for track in tracks for segment in read_label_track(track)}
+        if missing := [name for name in CLASSES if name not in {*held, BACKGROUND}]:
+            lacking[split] = missing
+    return lacking

@@ -182,7 +182,8 @@ def fetch_deb(
             return download(address, path, sha256=sha256, size=size, label=package)
         except DownloadError as error:
             reasons.append(error)
-    raise reasons[0]
+    other = f", or name another mirror in {MIRROR_VARIABLE}."
+    raise DownloadError(str(reasons[0]).removesuffix(".") + other)
 
 
 # -- what is inside them

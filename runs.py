@@ -255,7 +255,6 @@ def save(
         "hop_seconds": float(trn.hop_seconds),
         "weights": dataset["weights"],
         "weights_sha256": dataset["weights_sha256"],
-        "corpus": corpus_of(val),
         "priors": shares.tolist(),
         "transitions": transitions(trn.label, trn.recording, classes=len(CLASSES)).tolist(),
         "keras": keras.__version__,
@@ -283,6 +282,8 @@ def save(
             "weights": dataset["weights"],
             "weights_sha256": dataset["weights_sha256"],
             "seed": parameters.get("SEED"),
+            "corpus": corpus_of(val),
+            "val_minutes": round(len(val.label) * float(val.hop_seconds) / 60, 1),
             "val_accuracy": scores.accuracy,
             "val_majority_share": float(np.mean(val.label == shares.argmax())),
             "val_macro_f1": scores.macro_f1,
@@ -383,7 +384,12 @@ def table(folder: str | os.PathLike = FOLDER) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["val_macro_f1"], row["name"]))
 
 
-def best(folder: str | os.PathLike = FOLDER, *, weights_sha256: str | None = None) -> str:
+def best(
+    folder: str | os.PathLike = FOLDER,
+    *,
+    weights_sha256: str | None = None,
+    corpus: str | None = None,
+) -> str:
     """Return the name of the run with the highest macro F1 on VAL.
 
     Parameters
@@ -392,6 +398,8 @@ def best(folder: str | os.PathLike = FOLDER, *, weights_sha256: str | None = Non
         Where the runs are.
     weights_sha256 : str, optional
         Only runs on the embedding with these weights.
+    corpus : str, optional
+        Only runs on the corpus that :func:`corpus_of` calls so.
 
     Returns
     -------
@@ -403,7 +411,12 @@ def best(folder: str | os.PathLike = FOLDER, *, weights_sha256: str | None = Non
         If there is none.
     """
     rows = table(folder)
-    fitting = [row for row in rows if weights_sha256 in (None, row.get("weights_sha256"))]
+    fitting = [
+        row
+        for row in rows
+        if weights_sha256 in (None, row.get("weights_sha256"))
+        and corpus in (None, row.get("corpus"))
+    ]
     if not fitting:
         why = " on the embeddings that 02 made last" if rows else ""
         raise RunError(f"{folder} holds no run{why} yet: run a notebook 03 first.")

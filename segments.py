@@ -369,7 +369,7 @@ def _segment_all(recordings: list[tuple[Path, Path]], options: argparse.Namespac
         )
         print(f"{path}: {result.seconds:.1f} s, {len(result.track)} segments ({parts})")
         print("  -> " + ", ".join(map(str, written)))
-    if failed:
+    if failed and len(recordings) > 1:
         print(f"error: {failed} of {len(recordings)} recordings failed.", file=sys.stderr)
     return FAILED if failed else DONE
 

@@ -12,6 +12,7 @@ ROWS = [
         "val_accuracy": 0.95,
         "val_macro_f1": 0.9,
         "val_majority_share": 0.687,
+        "val_minutes": 30.8,
         "seconds": 12.3,
         "seed": 0,
     },
@@ -50,10 +51,26 @@ def test_table_has_a_line_a_run_and_columns_that_stand_below_each_other():
 def test_board_prints_the_table_and_where_to_look(folder, capsys):
     assert board.main() == 0
     said = capsys.readouterr().out
-    assert "best on VAL: 03-a; guessing: 0.687, goal: 0.8" in said
+    assert "best on VAL (30.8 min): 03-a; guessing: 0.687, goal: 0.8" in said
     assert "runs/board.png" in said
     assert (folder / "runs" / "board.png").stat().st_size > 5000
     assert [row["name"] for row in runs.table()] == ["03-a", "03-longer-name"]
+
+
+def test_corpora_are_kept_apart(folder, capsys):
+    """Scores on other recordings do not compare: a table, a guess and axes for each corpus."""
+    other = ROWS[0] | {"name": "03-tapes", "corpus": "b" * 64, "val_majority_share": 0.5}
+    (folder / "runs" / "03-tapes").mkdir()
+    (folder / "runs" / "03-tapes" / "metrics.json").write_text(json.dumps(other))
+    assert board.main() == 0
+    first, second, _ = capsys.readouterr().out.split("goal: 0.8\n")
+    assert "03-tapes" not in first
+    assert "guessing: 0.687" in first
+    assert [line.split()[0] for line in second.split("\n") if line] == ["run", "03-tapes", "best"]
+    assert "guessing: 0.500" in second
+    figure = board.chart(runs.table())
+    ticks = [[label.get_text() for label in axes.get_yticklabels()] for axes in figure.axes]
+    assert ticks == [["03-a", "03-longer-name"], ["03-tapes"]]
 
 
 def test_a_run_that_fails_on_tst_stays_in_the_chart():

@@ -199,6 +199,21 @@ def test_the_command_line_wants_both(capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
 
 
+def test_a_class_that_a_split_lacks_is_named(own, tmp_path, capsys):
+    shutil.rmtree(own / "site b")
+    for name, text in (("one", "0\t1\tspeech\n1\t2\tspeech+music\n2\t3\tmusic\n"), ("two", "")):
+        (own / f"{name}.txt").write_text(text)
+    rows = "one,a,TRN\ntwo,b,VAL\nthree,c,TST\nfour,c,TST\nfive,c,TST\n"
+    (own / "groups.csv").write_text(f"recording,group,split\n{rows}")
+    argv = ["--own", str(own), "--name", "calls", "--data", str(tmp_path), "--workers", "1"]
+    assert corpus.main(argv) == 0
+    _, *notes = capsys.readouterr().out.splitlines()
+    assert [note.partition(", so")[0] for note in notes] == [
+        "note: TST holds no speech and no speech+music",
+        "note: VAL holds no speech and no music and no speech+music",
+    ]
+
+
 def test_hours_are_decoded_block_by_block(tmp_path, monkeypatch):
     folder = tmp_path / "long"
     folder.mkdir()

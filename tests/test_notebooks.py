@@ -176,8 +176,8 @@ def test_testing_tests_every_run_and_labels_a_recording(project, base_run, monke
     assert metrics_of(project, better)["val_accuracy"] > 0.9
     elsewhere = project / "runs" / "03-training-03-elsewhere"
     shutil.copytree(project / "runs" / BASE, elsewhere)
-    config = json.loads((elsewhere / "config.json").read_text())
-    (elsewhere / "config.json").write_text(json.dumps(config | {"corpus": "another"}))
+    metrics = json.loads((elsewhere / "metrics.json").read_text())
+    (elsewhere / "metrics.json").write_text(json.dumps(metrics | {"corpus": "another"}))
     notebook = execute(project, TESTING)
     assert not (elsewhere / "test.json").exists()
     shutil.rmtree(elsewhere)

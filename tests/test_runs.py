@@ -230,19 +230,26 @@ def test_networks_with_code_of_their_own_are_refused(folder):
 def test_the_best_run_is_the_best_on_val(folder):
     with pytest.raises(runs.RunError, match="holds no run yet"):
         runs.best()
-    for name, f1, weights in (("a", 0.8, "1"), ("b", 0.9, "1"), ("c", 0.95, "2")):
+    for name, f1, weights, corpus in (
+        ("a", 0.8, "1", "x"),
+        ("b", 0.9, "1", "y"),
+        ("c", 0.95, "2", "y"),
+    ):
         place = folder / "runs" / name
         place.mkdir(parents=True)
         metrics = {"name": name, "val_macro_f1": f1, "weights_sha256": weights}
-        metrics |= {"val_accuracy": 0.9, "val_majority_share": 0.687}
+        metrics |= {"val_accuracy": 0.9, "val_majority_share": 0.687, "corpus": corpus}
         (place / "metrics.json").write_text(json.dumps(metrics))
     runs.write_test(folder / "runs" / "a", {"tst_accuracy": 0.7})
     assert runs.best() == "c"
     assert runs.best(weights_sha256="1") == "b"
+    assert runs.best(corpus="x") == "a"
     assert [row["name"] for row in runs.table()] == ["c", "b", "a"]
     assert runs.table()[2]["tst_accuracy"] == 0.7
     with pytest.raises(runs.RunError, match="no run on the embeddings that 02 made last"):
         runs.best(weights_sha256="3")
+    with pytest.raises(runs.RunError, match="no run on the embeddings that 02 made last"):
+        runs.best(weights_sha256="2", corpus="x")
 
 
 def test_a_collected_run_goes_by_the_name_of_its_folder(folder):
