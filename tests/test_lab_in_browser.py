@@ -13,7 +13,11 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.common.exceptions import (
+    StaleElementReferenceException,
+    TimeoutException,
+    WebDriverException,
+)
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -152,6 +156,7 @@ def test_the_base_notebook_is_run_duplicated_changed_and_run_again(lab, browser)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     browser.get(f"{url}/lab/tree/{BASE}.ipynb?token=known&reset")
     wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-Cell"), 90)
+    wait(browser, lambda b: "Training a first network" in b.find_element(By.TAG_NAME, "body").text)
     wait(
         browser,
         lambda b: b.find_elements(
@@ -163,9 +168,15 @@ def test_the_base_notebook_is_run_duplicated_changed_and_run_again(lab, browser)
     menu(browser, "File", "Save Notebook")
 
     # duplicate in the file browser
-    context_click(browser, f"{BASE}.ipynb")
-    click(browser, ".lm-Menu-itemLabel", "Duplicate")
     duplicate = f"{BASE}-Copy1.ipynb"
+    for _ in range(3):  # saving redraws the list, and a click may go astray
+        context_click(browser, f"{BASE}.ipynb")
+        click(browser, ".lm-Menu-itemLabel", "Duplicate")
+        try:
+            wait(browser, lambda b: listed(b, duplicate), 10)
+            break
+        except TimeoutException:
+            ActionChains(browser).send_keys(Keys.ESCAPE).perform()
     context_click(browser, duplicate)
     browser.save_screenshot(str(SCREENSHOTS / "3-duplicated.png"))
     click(browser, ".lm-Menu-itemLabel", "Rename")
@@ -187,7 +198,7 @@ def test_the_base_notebook_is_run_duplicated_changed_and_run_again(lab, browser)
     # the copy still carries the base's name: it is told so before it can overwrite anything
     before = (folder / "runs" / BASE / "metrics.json").read_bytes()
     menu(browser, "Run", "Run All Cells")
-    wait(
+    (refusal,) = wait(
         browser,
         lambda b: [
             o
@@ -196,6 +207,8 @@ def test_the_base_notebook_is_run_duplicated_changed_and_run_again(lab, browser)
         ],
         90,
     )
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", refusal)
+    time.sleep(0.5)
     browser.save_screenshot(str(SCREENSHOTS / "4-refused.png"))
     assert (folder / "runs" / BASE / "metrics.json").read_bytes() == before
 
