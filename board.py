@@ -80,6 +80,8 @@ def chart(rows: Sequence[Mapping[str, Any]]) -> Any:
     every = figure.subplots(len(groups), sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     for axes, group in zip(every, groups, strict=True):
         _draw_corpus(axes, group)
+        if len(groups) > 1:
+            axes.set_title(f"{_name(group[0])}\n\n", loc="left", fontsize=9)
     lowest = min(row.get(key, 1) for row in rows for key in ("val_accuracy", "tst_accuracy"))
     every[-1].set(xlim=(min(0.6, lowest) - 0.02, 1.005), xlabel="accuracy")
     handles = {
@@ -89,6 +91,11 @@ def chart(rows: Sequence[Mapping[str, Any]]) -> Any:
     }
     figure.legend(handles.values(), handles, loc="outside lower left", ncols=2, frameon=False)
     return figure
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    """Return what a run's corpus is called here."""
+    return f"VAL {str(row.get('corpus'))[:6]} of {row.get('val_minutes', float('nan')):g} min"
 
 
 def _draw_corpus(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -131,11 +138,10 @@ def main(folder: str | os.PathLike = runs.FOLDER) -> int:
         return 1
     for group in by_corpus(rows):
         best = group[0]
-        minutes = f"{best['val_minutes']:g} min" if "val_minutes" in best else "unknown length"
         print(f"{text_table(group)}\n")
         print(
-            f"best on VAL ({minutes}): {best['name']}; guessing: {best['val_majority_share']:.3f}, "
-            f"goal: {GOAL}\n"
+            f"best on {_name(best)}: {best['name']}; "
+            f"guessing: {best['val_majority_share']:.3f}, goal: {GOAL}\n"
         )
     place = Path(folder) / CHART
     with replacing(place) as aside:

@@ -290,8 +290,8 @@ def report(adopted: Adopted, target: Path) -> Sequence[str]:
 def _lacking(table: pd.DataFrame, target: Path) -> dict[str, list[str]]:
     """Return the classes that a split does not hold, but for noise: unlabelled time is noise."""
     lacking = {}
-    for split, rows in table.groupby("split"):
-        tracks = ((target / split / f"{r}.txt") for r in rows.recording)
+    for split in SPLITS:
+        tracks = (target / split / f"{r}.txt" for r in table.recording[table.split == split])
         held = {segment.label for track in tracks for segment in read_label_track(track)}
         if missing := [name for name in CLASSES if name not in {*held, BACKGROUND}]:
             lacking[split] = missing

@@ -325,7 +325,7 @@ def load(place: str | os.PathLike) -> Run:
     RunError
         If it is not a complete run, or its network cannot be built again.
     """
-    from vggish.backend import keras
+    import keras
 
     place = Path(place)
     config, metrics = (_read_json(place / name) for name in ("config.json", "metrics.json"))
@@ -418,7 +418,7 @@ def best(
         and corpus in (None, row.get("corpus"))
     ]
     if not fitting:
-        why = " on the embeddings that 02 made last" if rows else ""
+        why = " on this corpus and its embeddings" if rows else ""
         raise RunError(f"{folder} holds no run{why} yet: run a notebook 03 first.")
     return fitting[0]["name"]
 

@@ -30,7 +30,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as vggish sets it, for all contestants
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import keras

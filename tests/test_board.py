@@ -13,6 +13,7 @@ ROWS = [
         "val_macro_f1": 0.9,
         "val_majority_share": 0.687,
         "val_minutes": 30.8,
+        "corpus": "a1b2c3d4",
         "seconds": 12.3,
         "seed": 0,
     },
@@ -22,6 +23,7 @@ ROWS = [
         "val_accuracy": 0.687,
         "val_macro_f1": 0.204,
         "val_majority_share": 0.687,
+        "corpus": "a1b2c3d4",
         "seconds": 4.0,
         "seed": 0,
     },
@@ -51,7 +53,7 @@ def test_table_has_a_line_a_run_and_columns_that_stand_below_each_other():
 def test_board_prints_the_table_and_where_to_look(folder, capsys):
     assert board.main() == 0
     said = capsys.readouterr().out
-    assert "best on VAL (30.8 min): 03-a; guessing: 0.687, goal: 0.8" in said
+    assert "best on VAL a1b2c3 of 30.8 min: 03-a; guessing: 0.687, goal: 0.8" in said
     assert "runs/board.png" in said
     assert (folder / "runs" / "board.png").stat().st_size > 5000
     assert [row["name"] for row in runs.table()] == ["03-a", "03-longer-name"]

@@ -209,8 +209,8 @@ def test_a_class_that_a_split_lacks_is_named(own, tmp_path, capsys):
     assert corpus.main(argv) == 0
     _, *notes = capsys.readouterr().out.splitlines()
     assert [note.partition(", so")[0] for note in notes] == [
-        "note: TST holds no speech and no speech+music",
         "note: VAL holds no speech and no music and no speech+music",
+        "note: TST holds no speech and no speech+music",
     ]
 
 

@@ -246,9 +246,9 @@ def test_the_best_run_is_the_best_on_val(folder):
     assert runs.best(corpus="x") == "a"
     assert [row["name"] for row in runs.table()] == ["c", "b", "a"]
     assert runs.table()[2]["tst_accuracy"] == 0.7
-    with pytest.raises(runs.RunError, match="no run on the embeddings that 02 made last"):
+    with pytest.raises(runs.RunError, match="no run on this corpus and its embeddings"):
         runs.best(weights_sha256="3")
-    with pytest.raises(runs.RunError, match="no run on the embeddings that 02 made last"):
+    with pytest.raises(runs.RunError, match="no run on this corpus and its embeddings"):
         runs.best(weights_sha256="2", corpus="x")
 
 

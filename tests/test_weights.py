@@ -106,6 +106,17 @@ def test_what_we_save_is_what_tf_slim_saves(oracle, tmp_path):
     path.unlink()
 
 
+def test_a_loaded_network_can_be_trained_further_stored_and_copied(oracle):
+    model = load_checkpoint(oracle[0])
+    copy = keras.Model.from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    layer = model.get_layer("fc2")
+    before = layer.bias.numpy()
+    layer.bias.assign_add(np.ones(128, np.float32))
+    np.testing.assert_array_equal(layer.bias.numpy(), before + 1)
+    np.testing.assert_array_equal(copy.get_layer("fc2").bias.numpy(), before)
+
+
 @pytest.fixture
 def any_checkpoint(monkeypatch):
     """Let every file pass for a checkpoint, where only what lies around it is tested."""

@@ -6,4 +6,9 @@ that ships with the course), ``postprocess`` (PCA and 8 bit), ``resample`` (VGGi
 and ``embedding``, which puts them together and is all that most callers need.
 """
 
+import os
+
+# Keras picks its backend at its first import; the fast path is written in TensorFlow.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
 EMBEDDING_SIZE = 128

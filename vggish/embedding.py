@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from errors import CourseError
 from files import sha256_of
 from vggish import EMBEDDING_SIZE
 from vggish import weights as _weights
-from vggish.backend import keras, tf
 from vggish.fast import fast_chunks
 from vggish.frontend import (
     HOP_FRAMES,

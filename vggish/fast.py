@@ -43,9 +43,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
+import keras
 import numpy as np
+import tensorflow as tf
 
-from vggish.backend import keras, tf
 from vggish.frontend import MEL_BANDS, WINDOW_FRAMES
 from vggish.network import CONV_BLOCKS, DENSE_LAYERS
 
@@ -59,8 +60,6 @@ EDGE_TILES = {"conv3_1": (2, 4), "conv3_2": (3, 4)}
 WINDOW_TILES = {name: (4, 4) for name in ("conv3_1", "conv3_2", "conv4_1", "conv4_2")}
 # beyond this, the rows computed again at the edges outweigh what neighbours share
 MAX_SHARED_HOP = 64
-# so many windows at a time where nothing is shared: conv1 puts out 1.6 MB for each
-SEPARATE_WINDOWS = 16
 
 # signal (n, rows, bands, channels) -> (n, rows - 2, bands, channels), or as many rows where
 # pad_rows adds a row of zeros on both sides
@@ -218,19 +217,14 @@ def _shared_blocks(
 def _separate_blocks(
     layers: dict[str, Convolution], frames: tf.Tensor, hop_frames: int, count: int
 ) -> tf.Tensor:
-    """Compute conv1 to the third pooling for each window by itself, some windows at a time."""
-    parts: list[tf.Tensor] = []
-    for first in range(0, count, SEPARATE_WINDOWS):
-        starts = np.arange(first, min(first + SEPARATE_WINDOWS, count)) * hop_frames
-        indices = starts[:, None] + np.arange(WINDOW_FRAMES)
-        with tf.control_dependencies(parts[-1:]):  # one after the other, for the memory's sake
-            signal = tf.gather(frames, indices.astype(np.int32))[..., None]
-        for block in CONV_BLOCKS[:3]:
-            for name, _ in block:
-                signal = layers[name](signal, pad_rows=True)
-            signal = _pool(signal)
-        parts.append(signal)
-    return tf.concat(parts, axis=0)
+    """Compute conv1 to the third pooling for each window by itself."""
+    indices = np.arange(count)[:, None] * hop_frames + np.arange(WINDOW_FRAMES)
+    signal = tf.gather(frames, indices.astype(np.int32))[..., None]
+    for block in CONV_BLOCKS[:3]:
+        for name, _ in block:
+            signal = layers[name](signal, pad_rows=True)
+        signal = _pool(signal)
+    return signal
 
 
 def _pool(signal: tf.Tensor, *, rows: int = 2) -> tf.Tensor:

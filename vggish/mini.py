@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import keras
 import numpy as np
 from keras import layers
 
 from vggish import EMBEDDING_SIZE
-from vggish.backend import keras
 from vggish.frontend import MEL_BANDS, WINDOW_FRAMES
 from vggish.weights import WeightsError
 

@@ -21,8 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import keras
+
 from vggish import EMBEDDING_SIZE
-from vggish.backend import keras
 from vggish.frontend import MEL_BANDS, WINDOW_FRAMES
 
 # blocks of convolutions, by the number of channels they put out; a pooling ends each block
@@ -61,8 +62,7 @@ def build_vggish(
         From log-mel windows (n, 96, 64) to embeddings (n, 128): 72,141,184 parameters,
         863,895,552 multiply-adds a window.
     """
-    if initializers is None:
-        initializers = lambda name: {"kernel_initializer": kernel_initializer}  # noqa: E731
+    options = initializers or (lambda name: {"kernel_initializer": kernel_initializer})
     windows = keras.Input((WINDOW_FRAMES, MEL_BANDS), name="log_mel")
     signal = keras.layers.Reshape((WINDOW_FRAMES, MEL_BANDS, 1), name="one_channel")(windows)
     for number, block in enumerate(CONV_BLOCKS, start=1):
@@ -74,7 +74,7 @@ def build_vggish(
                 activation="relu",
                 data_format="channels_last",
                 name=name,
-                **initializers(name),
+                **options(name),
             )(signal)
         pool = keras.layers.MaxPooling2D(2, data_format="channels_last", name=f"pool{number}")
         signal = pool(signal)
@@ -85,6 +85,6 @@ def build_vggish(
             units if last else units // narrower,
             activation=None if last else "relu",
             name=name,
-            **initializers(name),
+            **options(name),
         )(signal)
     return keras.Model(windows, signal, name="vggish")

@@ -3,20 +3,27 @@
 The BLAS library under numpy leaves its threads running for some 30 ms after a product, in case
 another follows. They wait on processors that TensorFlow needs at that moment: with two cores,
 embedding with ``mini`` took 1.7 times as long. The products of the front end are small, one
-thread is enough for them, and their last bits then do not depend on the number of processors.
+thread is enough for them. (macOS's own BLAS has no such setting, and is left alone.)
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import RLock
 
 from threadpoolctl import ThreadpoolController
 
+# the setting is the process's: of two threads that changed it in turn, the second would keep it
+_lock = RLock()
 
-def one_blas_thread() -> AbstractContextManager:
-    """Return a context in which numpy's matrix products stay on one thread."""
-    return _controller().limit(limits=1, user_api="blas")
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep numpy's matrix products on one thread; others that want the same wait their turn."""
+    with _lock, _controller().limit(limits=1, user_api="blas"):
+        yield
 
 
 @cache

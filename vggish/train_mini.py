@@ -38,12 +38,13 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import numpy as np
+import tensorflow as tf
 from tqdm.auto import tqdm
 
 from files import replacing
 from vggish import EMBEDDING_SIZE
-from vggish.backend import keras, tf
 from vggish.bank import BankError, collect
 from vggish.frontend import WINDOW_SAMPLES, log_mel
 from vggish.mini import WEIGHTS_PATH, build_mini, fold_batch_norm, load_mini

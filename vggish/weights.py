@@ -20,11 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from errors import CourseError
 from files import DownloadError, download, replacing, sha256_of
-from vggish.backend import keras, tf
 from vggish.network import LAYERS, build_vggish
 from vggish.postprocess import PCA, PostprocessError
 
@@ -364,6 +365,8 @@ def _filled(path: Path, values: dict[str, tf.Tensor | np.ndarray]) -> keras.Mode
         return {"kernel_initializer": initializer(kernel), "bias_initializer": initializer(bias)}
 
     model = build_vggish(initializers=initializers)
+    for layer in map(model.get_layer, LAYERS):  # so that Keras can copy, save and load the model
+        layer.kernel_initializer = layer.bias_initializer = keras.initializers.Zeros()
     if faults:
         raise WeightsError(
             f"{path} does not hold VGGish: {'; '.join(faults)}: use a checkpoint of the network "
