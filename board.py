@@ -106,8 +106,8 @@ def _draw_corpus(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     tested = [(row["tst_accuracy"], i) for i, row in enumerate(rows) if "tst_accuracy" in row]
     if tested:
         axes.scatter(
-            *zip(*tested, strict=True), color=TRAINING, marker="o", label="TST, smoothed", zorder=2
-        )
+            *zip(*tested, strict=True), s=90, color=TRAINING, label="TST, smoothed", zorder=2
+        )  # larger, as it may lie below that of VAL
     guess = rows[0]["val_majority_share"]
     for level, what in ((guess, "always one class"), (GOAL, "goal")):
         axes.axvline(level, color="black", linestyle=":", linewidth=1, zorder=0)

@@ -36,6 +36,7 @@ SHARES = {"TRN": 0.7, "VAL": 0.15, "TST": 0.15}
 GROUPS_FILE = "groups.csv"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RESERVED = ("raw", CORPUS)
+UNLABELLED_SHARE = 0.1  # more than that is worth a note
 
 
 class Adopted(NamedTuple):
@@ -273,26 +274,32 @@ def _remove_others(target: Path, done: Mapping[str, Mapping], split_of: Mapping[
 
 
 def report(adopted: Adopted, target: Path) -> Sequence[str]:
-    """Return lines that say what became of a folder, and what its splits lack."""
+    """Return lines that say what became of a folder, and what may be amiss with it."""
     table = adopted.recordings
     minutes = table.groupby("split").seconds.sum() / 60
     counts = table.groupby("split").size()
     parts = [f"{s} {counts.get(s, 0)} ({minutes.get(s, 0):.1f} min)" for s in SPLITS]
     lines = [f"{target}: {len(table)} recordings: {', '.join(parts)}"]
-    lines += [
-        f"note: {split} holds no {' and no '.join(classes)}, so nothing is learned or scored of "
-        "that there: add recordings, or deal them out yourself, in a column split of groups.csv."
-        for split, classes in _lacking(table, target).items()
-    ]
-    return [*lines, *(f"failed: {reason}" for reason in adopted.failed.values())]
-
-
-def _lacking(table: pd.DataFrame, target: Path) -> dict[str, list[str]]:
-    """Return the classes that a split does not hold, but for noise: unlabelled time is noise."""
-    lacking = {}
+    tracks = {
+        row.recording: read_label_track(target / row.split / f"{row.recording}.txt")
+        for row in table.itertuples()
+    }
     for split in SPLITS:
-        tracks = (target / split / f"{r}.txt" for r in table.recording[table.split == split])
-        held = {segment.label for track in tracks for segment in read_label_track(track)}
-        if missing := [name for name in CLASSES if name not in {*held, BACKGROUND}]:
-            lacking[split] = missing
-    return lacking
+        held = {s.label for r in table.recording[table.split == split] for s in tracks[r]}
+        missing = [name for name in CLASSES if name not in {*held, BACKGROUND}]
+        if missing:
+            lines.append(
+                f"note: {split} holds no {' and no '.join(missing)}, so its scores say nothing of "
+                "that: add recordings, or deal them out in a column split of groups.csv."
+            )
+    labelled = sum(s.end - s.start for track in tracks.values() for s in track)
+    if labelled < (1 - UNLABELLED_SHARE) * table.seconds.sum():
+        lines.append(
+            f"note: {(table.seconds.sum() - labelled) / 60:.1f} min carry no label, and count as "
+            f"{BACKGROUND}: label what is heard there, if it is not that."
+        )
+    for _, same in table.groupby("sha256"):
+        if same.split.nunique() > 1:
+            places = " and ".join(f"{row.recording} ({row.split})" for row in same.itertuples())
+            lines.append(f"note: {places} are the same audio: give them one group in groups.csv.")
+    return [*lines, *(f"failed: {reason}" for reason in adopted.failed.values())]

@@ -367,7 +367,8 @@ def _segment_all(recordings: list[tuple[Path, Path]], options: argparse.Namespac
         parts = ", ".join(
             f"{name} {100 * part:.0f} %" for name, part in shares(result.track).items()
         )
-        print(f"{path}: {result.seconds:.1f} s, {len(result.track)} segments ({parts})")
+        count = f"{len(result.track)} segment{'s' * (len(result.track) != 1)}"
+        print(f"{path}: {result.seconds:.1f} s, {count} ({parts})")
         print("  -> " + ", ".join(map(str, written)))
     if failed and len(recordings) > 1:
         print(f"error: {failed} of {len(recordings)} recordings failed.", file=sys.stderr)

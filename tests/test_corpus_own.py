@@ -199,19 +199,26 @@ def test_the_command_line_wants_both(capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
 
 
-def test_a_class_that_a_split_lacks_is_named(own, tmp_path, capsys):
+def test_what_may_be_amiss_is_noted(own, tmp_path, capsys):
     shutil.rmtree(own / "site b")
-    for name, text in (("one", "0\t1\tspeech\n1\t2\tspeech+music\n2\t3\tmusic\n"), ("two", "")):
+    tracks = {"one": "0\t1\tspeech\n1\t2\tspeech+music\n2\t3\tmusic\n", "two": ""}
+    for name, text in tracks.items():
         (own / f"{name}.txt").write_text(text)
-    rows = "one,a,TRN\ntwo,b,VAL\nthree,c,TST\nfour,c,TST\nfive,c,TST\n"
+    shutil.copy(own / "four.mp3", own / "again.mp3")
+    shutil.copy(own / "four.txt", own / "again.txt")
+    rows = "one,a,TRN\ntwo,b,VAL\nthree,c,TST\nfour,c,TST\nfive,c,TST\nagain,d,TRN\n"
     (own / "groups.csv").write_text(f"recording,group,split\n{rows}")
     argv = ["--own", str(own), "--name", "calls", "--data", str(tmp_path), "--workers", "1"]
     assert corpus.main(argv) == 0
     _, *notes = capsys.readouterr().out.splitlines()
-    assert [note.partition(", so")[0] for note in notes] == [
+    assert [note.partition(", so")[0] for note in notes[:2]] == [
         "note: VAL holds no speech and no music and no speech+music",
         "note: TST holds no speech and no speech+music",
     ]
+    # of 28 s 3, 3, 2.5, 3 and 2 are labelled
+    assert notes[2].startswith("note: 0.2 min carry no label, and count as noise:")
+    assert notes[3].startswith("note: again (TRN) and four (TST) are the same audio:")
+    assert len(notes) == 4
 
 
 def test_hours_are_decoded_block_by_block(tmp_path, monkeypatch):
