@@ -35,10 +35,11 @@ from feat_ext import (
 )
 from files import replacing, sha256_of
 from labels import CLASSES, LabelError
-from processes import worker_pool
+from processes import held_interrupts, worker_pool
 
 NAME_BYTES = 200  # file systems take 255, and the name of a part is longer than the recording's
 WORKER_TRIES = 3
+LOOK_SECONDS = 0.2  # how often Ctrl-C is asked for
 THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"  # read when TensorFlow is imported
 
 Stamp = list  # bytes, time of the last change in nanoseconds, SHA-256
@@ -354,15 +355,17 @@ def in_processes(
     while waiting:
         running: dict[Future, Task] = {}
         try:
-            with worker_pool(workers) as pool:
+            with worker_pool(workers) as pool, held_interrupts() as check_interrupt:
                 while waiting or running:
+                    check_interrupt()
                     while waiting and len(running) < (1 if tries[waiting[0]] else workers):
                         task = waiting[0]
                         running[pool.submit(work_on, task, settings, source)] = task
                         waiting.popleft()  # only now: a pool that has just broken takes nothing
                         if tries[task]:
                             break
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    done = wait(running, LOOK_SECONDS, return_when=FIRST_COMPLETED).done
+                    for future in done:
                         result = future.result()
                         del running[future]
                         any_done = True

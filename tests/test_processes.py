@@ -2,11 +2,13 @@
 
 import errno
 import os
+import signal
+import threading
 import time
 
 import pytest
 
-from processes import BusyError, only_run, worker_pool
+from processes import BusyError, held_interrupts, only_run, worker_pool
 
 
 def test_a_folder_is_held_by_one_run_at_a_time(tmp_path):
@@ -44,3 +46,34 @@ def test_what_was_submitted_is_done_when_the_block_ends():
     with worker_pool(1) as pool:
         future = pool.submit(abs, -1)
     assert future.result() == 1
+
+
+def test_an_interruption_waits_until_it_is_asked_for():
+    before = signal.getsignal(signal.SIGINT)
+    passed = []
+    with pytest.raises(KeyboardInterrupt), held_interrupts() as check:
+        check()
+        signal.raise_signal(signal.SIGINT)
+        passed.append("the signal")
+        check()
+        passed.append("the question")
+    assert passed == ["the signal"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interruption_that_was_never_asked_for_is_not_lost():
+    with pytest.raises(KeyboardInterrupt), held_interrupts():
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_other_threads_hold_nothing():
+    def work():
+        with held_interrupts() as check:
+            check()
+            done.append(True)
+
+    done = []
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done
