@@ -21,12 +21,15 @@ RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r r
     && cd /usr/local/lib/python3.11/site-packages \
     && rm -rf tensorflow/include && find . -type d -name tests -prune -exec rm -rf {} +
 
+COPY pyproject.toml README.md feat_ext.py ./
+COPY vggish vggish
+COPY audioseg audioseg
+RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --editable .
+
 # the recordings, from the mirror that the base image's own apt uses; unpacked, the packages
 # themselves are not needed: 0.4 GB less
-COPY errors.py files.py processes.py labels.py audio.py debian.py corpus.py corpus_*.py singing.py ./
-COPY vggish vggish
 COPY data data
-RUN umask 002 && python corpus.py && rm data/raw/*.deb && chgrp -R 0 data
+RUN umask 002 && audioseg corpus && rm data/raw/*.deb && chgrp -R 0 data
 
 # Google's checkpoint: `try` takes it where it can be reached, `require` fails the build where it
 # cannot, `skip` goes without (the course then uses its own small embedding)
@@ -38,8 +41,7 @@ RUN umask 002 && case "$GOOGLE_VGGISH" in \
       *) echo "error: GOOGLE_VGGISH is try, require or skip, not $GOOGLE_VGGISH." >&2; exit 1 ;; \
     esac
 
-COPY records.py dataset.py feat_ext.py parts.py extraction.py 02-feature-extraction-vggish_embedding.py ./
-RUN umask 002 && python 02-feature-extraction-vggish_embedding.py
+RUN umask 002 && audioseg extract
 
 COPY --chown=1000:0 . .
 RUN install -d -o 1000 -g 0 -m 0775 /home/learner/work . data

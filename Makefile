@@ -20,11 +20,10 @@ RECORDINGS := data/on-hold/recordings.csv
 EMBEDDINGS := data/on-hold/embeddings/dataset.json
 
 # what a change of makes the products stale
-CORPUS_CODE := labels.py debian.py corpus.py corpus_folder.py corpus_sources.py corpus_sound.py corpus_plan.py singing.py data/sources.csv
-FEATURE_CODE := labels.py audio.py records.py dataset.py feat_ext.py parts.py extraction.py $(SCRIPT_02) $(wildcard vggish/*.py vggish/mini.npz)
+CORPUS_CODE := audioseg/labels.py $(filter-out %/own.py %/command.py,$(wildcard audioseg/corpus/*.py)) data/sources.csv
+FEATURE_CODE := audioseg/labels.py audioseg/audio.py feat_ext.py $(SCRIPT_02) $(wildcard audioseg/features/*.py vggish/*.py vggish/mini/network.py vggish/mini/mini.npz)
 GOOGLE_WEIGHTS := $(wildcard weights/vggish_model.ckpt)
 
-export PYTHONPATH := .
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
@@ -36,14 +35,15 @@ help: ## list the commands
 
 setup: $(READY) ## make .venv and install the locked requirements
 
-$(READY): requirements.txt
+$(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and f'error: {sys.executable} is Python {sys.version.split()[0]}, but the locked libraries are for 3.11 to 3.13: call make with PYTHON=python3.13.')"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -c "import pathlib; pathlib.Path('$@').touch()"
 
 tutorial: executed/$(NOTEBOOK_04).ipynb ## run the series 01 to 04 on real recordings
-	@$(BIN)/python board.py
+	@$(BIN)/audioseg board
 
 test: $(READY) ## run every test
 	$(BIN)/python -m ruff check .
@@ -63,7 +63,7 @@ lock: requirements.in ## recompile requirements.txt from requirements.in
 	uv pip compile --universal --fork-strategy fewest --generate-hashes --python-version 3.11 --quiet requirements.in -o requirements.txt
 
 board: $(READY) ## compare the runs so far
-	@$(BIN)/python board.py
+	@$(BIN)/audioseg board
 
 clean: ## remove what the series produced, keep downloads
 	@$(PYTHON) -c "import pathlib, shutil; [shutil.rmtree(p, ignore_errors=True) for p in map(pathlib.Path, ('data/on-hold', 'runs', 'executed', 'segmented'))]"

@@ -1,10 +1,9 @@
 """Audio to windows to embeddings to TFRecord, and back.
 
-A recording goes through in blocks: :mod:`audio` decodes it, ``vggish`` embeds a window every
+A recording goes through in blocks: ``audioseg.audio`` decodes it, ``vggish`` embeds a window every
 ``hop_seconds``, the label track gives each window the class at its centre, and one
 ``tf.train.SequenceExample`` a recording holds the result (:func:`write_example`).
-:mod:`extraction` runs all this over a corpus, and :mod:`dataset`, whose functions can be had from
-here, reads it back.
+``audioseg.features`` runs all this over a corpus, and reads it back.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-import audio
-import records
-from dataset import (
+from audioseg import audio
+from audioseg.features import records
+from audioseg.features.dataset import (
     DATASET_FOLDER,
     DATASET_FORMAT,
     DatasetError,
@@ -31,7 +30,7 @@ from dataset import (
     read_split,
     stream_split,
 )
-from labels import CLASSES, labels_at, read_label_track
+from audioseg.labels import CLASSES, labels_at, read_label_track
 from vggish import EMBEDDING_SIZE
 from vggish.frontend import (
     FRAME_HOP_SAMPLES,

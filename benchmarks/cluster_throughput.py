@@ -36,8 +36,8 @@ def main() -> None:
         parser.exit(1, "error: Dask is missing: pip install -r requirements-cluster.txt\n")
     from recordings import write_recording
 
-    import extraction
-    from parts import Source
+    from audioseg.features import extraction
+    from audioseg.features.parts import Source
 
     source = Source(options.weights)
     with tempfile.TemporaryDirectory() as name:

@@ -30,7 +30,7 @@ def audio_target(folder: Path) -> tuple[Reader, list[Path]]:
     import soundfile
     from recordings import encode, tone
 
-    import audio
+    from audioseg import audio
 
     for name in ("a.wav", "a.flac", "a.ogg", "a.mp3", "a.aiff", "a.au", "a.caf", "a.w64"):
         soundfile.write(folder / name, tone(0.3), 16_000)
@@ -50,7 +50,7 @@ def audio_target(folder: Path) -> tuple[Reader, list[Path]]:
 
 
 def labels_target(folder: Path) -> tuple[Reader, list[Path]]:
-    import labels
+    from audioseg import labels
 
     (folder / "a.txt").write_text("0\t1.5\tspeech\n1.5\t3\tspeech+music\n\\\t100\t200\n")
     (folder / "b.txt").write_bytes("\ufeff0,0\t1,5\tMusic\r\n2\t3\tnoise\r\n".encode())
@@ -72,7 +72,7 @@ def archive_target(folder: Path) -> tuple[Reader, list[Path]]:
 
     from test_debian import make_deb, make_zip
 
-    import debian
+    from audioseg.corpus import packages
 
     entries = [("./a/x.ogg", b"abc" * 99), ("./b.pk3", make_zip([("c/y.ogg", b"xyz" * 99)]))]
     for suffix in (".xz", ".gz"):
@@ -82,8 +82,8 @@ def archive_target(folder: Path) -> tuple[Reader, list[Path]]:
         place = path.parent / "place"
         place.mkdir()
         try:
-            debian.unpack_deb(path, place / "out", limit=1 << 20)
-        except debian.ArchiveError as error:
+            packages.unpack_deb(path, place / "out", limit=1 << 20)
+        except packages.ArchiveError as error:
             assert path.name in str(error)
         finally:
             left = {entry.name for entry in place.iterdir()}
@@ -94,7 +94,7 @@ def archive_target(folder: Path) -> tuple[Reader, list[Path]]:
 
 
 def records_target(folder: Path) -> tuple[Reader, list[Path]]:
-    import records
+    from audioseg.features import records
 
     with (folder / "a.tfrecord").open("wb") as file:
         for _ in range(3):

@@ -23,10 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import keras
 import numpy as np
 
-import audio
 import feat_ext
-import labels
-from pictures import GOAL
+from audioseg import audio, labels
+from audioseg.show.pictures import GOAL
 
 CORPUS = Path("data/on-hold")
 NOTEBOOK = Path("03-training-00-keras_2mlp_clsw0.ipynb")

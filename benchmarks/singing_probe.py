@@ -16,11 +16,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import audio  # noqa: E402
-import runs  # noqa: E402
-import segments  # noqa: E402
-from context import probabilities  # noqa: E402
-from labels import CLASSES  # noqa: E402
+from audioseg import audio  # noqa: E402
+from audioseg.labels import CLASSES  # noqa: E402
+from audioseg.segmentation import segments  # noqa: E402
+from audioseg.training import runs  # noqa: E402
+from audioseg.training.context import probabilities  # noqa: E402
 from vggish.frontend import log_mel  # noqa: E402
 
 LEVELS_DB = (-6, 0, 6, 12)

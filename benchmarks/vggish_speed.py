@@ -327,7 +327,7 @@ def part_scaling(arguments: argparse.Namespace) -> None:
 
 
 def part_exact(arguments: argparse.Namespace) -> None:
-    import audio
+    from audioseg import audio
 
     recordings = sorted(RECORDINGS.glob("*.flac"))[:3]
     if not recordings:

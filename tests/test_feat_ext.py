@@ -5,11 +5,11 @@ import pytest
 from fake_embedding import FakeEmbedding, FakeSource
 from recordings import write_corpus, write_recording
 
-import extraction
 import feat_ext
-from audio import AudioError
+from audioseg.audio import AudioError
+from audioseg.features import extraction
+from audioseg.labels import CLASSES, LabelError
 from feat_ext import DatasetError, load_split, read_dataset, read_split, stream_split
-from labels import CLASSES, LabelError
 
 HALF = 0.4875
 

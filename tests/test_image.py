@@ -3,7 +3,6 @@
 Docker is not needed.
 """
 
-import ast
 import os
 import re
 import subprocess
@@ -15,60 +14,6 @@ import pytest
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 SCRIPT_02 = "02-feature-extraction-vggish_embedding.py"
-OPTIONAL = {"cluster.py"}  # for `02 --scheduler` only
-# how things are done, not what comes out
-NOTHING_STALE = {"errors.py", "files.py", "processes.py", "audio.py", "corpus_own.py"}
-
-
-def imported_by(start):
-    """Return the files of the project that a file needs, and those need, and so on."""
-    found, waiting = set(), [start]
-    while waiting:
-        file = waiting.pop()
-        if file in found or file in OPTIONAL:
-            continue
-        found.add(file)
-        for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            files = [f"{name.replace('.', '/')}.py" for name in names]
-            waiting += [file for file in files if (ROOT / file).exists()]
-    return found
-
-
-def program(command):
-    """Return the file that a command line of python runs."""
-    module = re.match(r"-m ([\w.]+)", command)
-    return f"{module[1].replace('.', '/')}.py" if module else command.split()[0]
-
-
-def test_each_step_of_the_image_has_what_it_imports():
-    there, steps = set(), 0
-    for line in DOCKERFILE.replace("\\\n", " ").splitlines():
-        if line.startswith("COPY "):
-            *sources, _ = [word for word in line.split()[1:] if not word.startswith("--")]
-            for source in sources:
-                paths = [ROOT / source] if source != "." else [ROOT]
-                paths = paths if "*" not in source else ROOT.glob(source)
-                for path in paths:
-                    files = path.glob("*.py") if path.is_dir() else [path]
-                    there |= {file.relative_to(ROOT).as_posix() for file in files}
-        for command in re.findall(r"\bpython (\S.*?)(?= *(?:;|&|\||$))", line):
-            if line.startswith("RUN"):
-                steps += 1
-                assert imported_by(program(command)) <= there, line
-    assert steps == 4
-
-
-def test_make_knows_what_the_corpus_and_the_features_are_made_by():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for name, start in (("CORPUS_CODE", "corpus.py"), ("FEATURE_CODE", SCRIPT_02)):
-        listed = set(re.search(rf"^{name} := (.*)", makefile, re.M)[1].split())
-        needed = {file for file in imported_by(start) if "/" not in file} - {SCRIPT_02}
-        assert needed - NOTHING_STALE <= listed
 
 
 def test_a_python_that_the_lock_is_not_for_is_told():

@@ -22,8 +22,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
-
-from tests.synthetic import make_corpus
+from synthetic import make_corpus
 
 ROOT = Path(__file__).parent.parent
 SCREENSHOTS = ROOT / "executed" / "lab"
@@ -44,7 +43,6 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("course")
     for path in [*ROOT.glob("*.py"), *ROOT.glob("03-training-00*.ipynb")]:
         shutil.copy(path, folder)
-    shutil.copytree(ROOT / "vggish", folder / "vggish")
     make_corpus(folder / "data" / "on-hold", minutes={"TRN": 4, "VAL": 2, "TST": 1})
     environment = os.environ | {
         "JUPYTER_CONFIG_DIR": str(folder / ".jupyter"),

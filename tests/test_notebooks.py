@@ -14,9 +14,9 @@ import synthetic
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-import labels
-import runs
-from errors import CourseError
+from audioseg import labels
+from audioseg.errors import CourseError
+from audioseg.training import runs
 from vggish.embedding import load_embedding
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -23,8 +23,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from errors import CourseError
-from files import sha256_of
+from audioseg.errors import CourseError
+from audioseg.files import sha256_of
 from vggish import EMBEDDING_SIZE
 from vggish import weights as _weights
 from vggish.fast import fast_chunks
@@ -37,8 +37,8 @@ from vggish.frontend import (
     log_mel_blocks,
     windows,
 )
-from vggish.mini import WEIGHTS_PATH as MINI_PATH
-from vggish.mini import load_mini
+from vggish.mini.network import WEIGHTS_PATH as MINI_PATH
+from vggish.mini.network import load_mini
 from vggish.postprocess import PCA, quantize
 
 BATCH_SIZE = 64

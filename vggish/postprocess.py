@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import CourseError
+from audioseg.errors import CourseError
 from vggish import EMBEDDING_SIZE
 from vggish.threads import one_blas_thread
 

@@ -24,8 +24,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from errors import CourseError
-from files import DownloadError, download, replacing, sha256_of
+from audioseg.errors import CourseError
+from audioseg.files import DownloadError, download, replacing, sha256_of
 from vggish.network import LAYERS, build_vggish
 from vggish.postprocess import PCA, PostprocessError
 

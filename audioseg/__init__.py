@@ -1,0 +1,6 @@
+"""Everything behind the notebooks that a learner need not read, one folder a stage of the course.
+
+``corpus`` (01) makes recordings and label tracks, ``features`` (02) embeds many recordings,
+``training`` (03) keeps runs, ``segmentation`` (04) turns a run's answers into segments and scores
+them, ``show`` draws and plays. ``labels``, ``audio``, ``files`` and ``errors`` lie below them.
+"""

@@ -1,0 +1,67 @@
+"""The command line, ``audioseg``: the steps of the course for recordings of your own.
+
+A command ends with 0 when all is done, with 1 when something failed (what could be done is done),
+with 2 for wrong arguments, and with 130 when it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported anywhere
+
+from audioseg.corpus import command as corpus
+from audioseg.errors import ArgumentError, CourseError
+from audioseg.features import command as extract
+from audioseg.segmentation import command as segment
+from audioseg.training import command as board
+
+COMMANDS = {"corpus": corpus, "extract": extract, "board": board, "segment": segment}
+DONE, FAILED, WRONG_ARGUMENTS, INTERRUPTED = 0, 1, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence, as all of the course's are."""
+
+    def error(self, message: str) -> None:
+        self.exit(WRONG_ARGUMENTS, f"error: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None, **more) -> int:
+    """Run a command; return its exit status.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments, those of the process by default.
+    **more
+        Passed on to the command, for tests.
+    """
+    parser = _Parser(prog="audioseg", description=(__doc__ or "").partition("\n")[0])
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        about = command.__doc__.partition("\n")[0]
+        one = commands.add_parser(name, help=about, description=about, epilog=command.EPILOG)
+        command.add_arguments(one)
+        one.set_defaults(do=command.run)
+    options = parser.parse_args(argv)
+    if hasattr(sys.stdout, "reconfigure"):  # a file may have a name that no text can hold
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        return options.do(options, **more)
+    except ArgumentError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG_ARGUMENTS
+    except CourseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("error: interrupted: the same command goes on where it stopped.", file=sys.stderr)
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

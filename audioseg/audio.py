@@ -1,0 +1,370 @@
+"""Audio files of any common format, decoded in blocks.
+
+A recording is opened with :func:`open_audio`, or read at VGGish's rate with
+:func:`read_16k_blocks` (in blocks, in memory that does not depend on its length) or :func:`load`
+(whole). Samples are float32, full scale is 1.0 (16-bit samples are divided by 32768), and several
+channels become one by their mean.
+
+libsndfile reads wav, flac, ogg, mp3 and their kin; what it does not know (G.722, GSM, m4a, the
+sound tracks of mp4 and webm) goes to FFmpeg's libraries. A file that is damaged is refused, not
+read as far as it goes: labels would no longer fit what follows the damage.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from audioseg.errors import CourseError
+from vggish.frontend import SAMPLE_RATE
+
+BLOCK_VALUES = 1 << 20  # samples times channels that are decoded at a time: 4 MB
+SAMPLE_RATE_LIMITS = (1_000, 1_000_000)  # hertz; anything else is no audio but a broken header
+CHANNELS_LIMIT = 64
+PEAK_LIMIT = 64.0  # 36 dB over full scale: not loud, but integers in a floating-point file
+LIBSNDFILE_MALFORMED = 3  # its number for a format that it knows and contents that do not fit
+MISSING_SECONDS = 0.1  # encoders round lengths to their frames; more than this is a cut file
+
+SUFFIXES = frozenset(
+    ".3gp .aac .ac3 .aif .aifc .aiff .amr .au .avi .caf .flac .flv .g722 .gsm .m4a .m4b .mka .mkv "
+    ".mov .mp2 .mp3 .mp4 .mpeg .mpg .oga .ogg .opus .rf64 .snd .w64 .wav .wave .webm .wma "
+    ".wmv".split()
+)
+
+# formats without a header are known by their suffix only
+HEADERLESS = {".g722": "g722", ".gsm": "gsm"}
+# FFmpeg knows formats that open other files and addresses; these are the ones that hold sound
+CONTAINERS = (
+    "aac,ac3,aiff,amr,asf,au,avi,caf,flac,flv,g722,gsm,matroska,webm,mov,mp4,m4a,3gp,mp3,mpeg,"
+    "mpegts,ogg,w64,wav"
+)
+# containers that state how long they are, rather than leaving it to a guess from the bit rate
+DATED_CONTAINERS = ("mov", "matroska", "flv", "asf", "avi")
+
+
+class AudioError(CourseError):
+    """A recording that cannot be read; one sentence with the file, the reason and what to do."""
+
+
+@dataclass(frozen=True)
+class AudioStream:
+    """An open recording.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    sample_rate : int
+        Hertz.
+    channels : int
+        The channels in the file. :meth:`blocks` gives their mean.
+    seconds : float or None
+        The length that the header states, where it states one.
+    """
+
+    path: Path
+    sample_rate: int
+    channels: int
+    seconds: float | None
+    _decoded: Callable[[], Iterator[np.ndarray]]
+    _tolerance: float = MISSING_SECONDS
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Decode the recording from its start, once.
+
+        Yields
+        ------
+        np.ndarray [shape=(samples,), dtype=float32]
+            Consecutive samples at ``sample_rate``, the mean of the channels. Lengths differ.
+
+        Raises
+        ------
+        AudioError
+            If the file is damaged, holds no samples, or ends before its header says it does.
+        """
+        samples = 0
+        for block in self._decoded():
+            mono = block[:, 0]
+            if block.shape[1] > 1:
+                mono = block.mean(axis=1, dtype=np.float64).astype(np.float32)
+            loudest = np.abs(mono).argmax() if len(mono) else None  # NaN counts as the largest
+            peak = 0.0 if loudest is None else abs(float(mono[loudest]))
+            where = f"{self.path} at {(samples + (loudest or 0)) / self.sample_rate:.3f} s"
+            if not math.isfinite(peak):
+                raise AudioError(f"{where} holds samples that are no numbers: export it again.")
+            if peak > PEAK_LIMIT:
+                raise AudioError(
+                    f"{where} reaches {peak:g}, where full scale is 1.0: divide the samples by "
+                    "the full scale of the integers they came from."
+                )
+            samples += len(mono)
+            yield mono
+        if not samples:
+            raise AudioError(f"{self.path} holds no samples: record or export it again.")
+        missing = (self.seconds or 0.0) - samples / self.sample_rate
+        if missing > self._tolerance:
+            raise _cut(self.path, self.seconds, samples / self.sample_rate)
+
+
+@contextmanager
+def open_audio(path: str | os.PathLike) -> Iterator[AudioStream]:
+    """Open a recording of any common format.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file. Formats are told by content, not by suffix, except for the two without a
+        header, ``.g722`` (64 kbit/s, 16 kHz) and ``.gsm`` (8 kHz).
+
+    Yields
+    ------
+    AudioStream
+        Open as long as the block.
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, empty, of no known format, without sound, or lies about itself.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if path.is_dir():
+            raise AudioError(f"{path} is a folder, not a recording: move it away.")
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        raise AudioError(
+            f"{path} cannot be read ({error.strerror}): check that it is there."
+        ) from None
+    if not size:
+        raise AudioError(f"{path} is empty (0 bytes): fetch or export it again.")
+    if head[:4] == b"OggS":
+        _check_last_ogg_page(path, size)
+    opener = _open_libav if path.suffix.lower() in HEADERLESS else _open_libsndfile
+    with opener(path) as stream:
+        low, high = SAMPLE_RATE_LIMITS
+        if not low <= stream.sample_rate <= high:
+            raise AudioError(
+                f"{path} says it has {stream.sample_rate} samples a second, which is not between "
+                f"{low} and {high}: its header is broken, export it again."
+            )
+        if not 1 <= stream.channels <= CHANNELS_LIMIT:
+            raise AudioError(
+                f"{path} says it has {stream.channels} channels, which is not between 1 and "
+                f"{CHANNELS_LIMIT}: its header is broken, export it again."
+            )
+        yield stream
+
+
+@contextmanager
+def _open_libsndfile(path: Path) -> Iterator[AudioStream]:
+    """Open with libsndfile, or pass on to FFmpeg's libraries what it does not know."""
+    import soundfile
+
+    try:
+        file = soundfile.SoundFile(os.fspath(path))
+    except soundfile.LibsndfileError as error:
+        if error.code == LIBSNDFILE_MALFORMED:
+            raise _damaged(path, error.error_string) from None
+        file = None
+    except TypeError:  # a name that ends in .raw needs a rate
+        file = None
+    if file is None:
+        with _open_libav(path) as stream:
+            yield stream
+        return
+    with file:
+        _check_stated_bytes(path, file)
+        # streamed files state the largest number there is
+        known = 0 < file.frames < 1 << 40
+        seconds = file.frames / file.samplerate if known and file.samplerate > 0 else None
+        block_frames = max(1, BLOCK_VALUES // max(1, file.channels))
+
+        def decoded() -> Iterator[np.ndarray]:
+            while True:
+                try:
+                    # read(), not blocks(), which trusts the number of frames in the header
+                    block = file.read(block_frames, dtype="float32", always_2d=True)
+                except soundfile.LibsndfileError as error:
+                    raise _damaged(path, error.error_string) from None
+                if not len(block):
+                    return
+                yield block
+
+        yield AudioStream(path, file.samplerate, file.channels, seconds, decoded)
+
+
+def _check_stated_bytes(path: Path, file) -> None:
+    """Refuse wav, aiff and au files that are shorter than their headers state.
+
+    libsndfile corrects the length in silence, but writes the correction into its log.
+    """
+    stated = re.search(
+        r"^ *(?:data|SSND|riff|Data Size) *: (\d+) \(should be (\d+)\)",
+        file.extra_info,
+        re.MULTILINE,
+    )
+    if stated:
+        said, is_there = (int(number) for number in stated.groups())
+        lost = (said - is_there) / max(1, is_there) * file.frames / max(1, file.samplerate)
+        # 0 and the largest numbers are what programs write that do not know the length yet
+        if 0 < said < 0x7FFF0000 and lost > MISSING_SECONDS:
+            have = file.frames / file.samplerate
+            raise _cut(path, have + lost, have)
+
+
+def _check_last_ogg_page(path: Path, size: int) -> None:
+    """Refuse an Ogg file whose last page is cut; decoders pass over it in silence."""
+    with path.open("rb") as file:
+        file.seek(max(0, size - (1 << 17)))  # a page has at most 65,307 bytes
+        tail = file.read()
+    start = tail.rfind(b"OggS")
+    sizes = tail[start + 27 :]
+    segments = tail[start + 26] if len(tail) > start + 26 else 256
+    whole = 27 + segments + sum(sizes[:segments])
+    if start < 0 or len(sizes) < segments or len(tail) - start < whole:
+        raise AudioError(f"{path} breaks off within its last Ogg page: fetch or export it again.")
+
+
+@contextmanager
+def _open_libav(path: Path) -> Iterator[AudioStream]:
+    """Open with FFmpeg's libraries."""
+    import av
+
+    with path.open("rb") as file:  # a file object: no name can be taken for an address
+        try:
+            container = av.open(
+                file,
+                format=HEADERLESS.get(path.suffix.lower()),
+                container_options={"format_whitelist": CONTAINERS},
+                metadata_errors="replace",
+            )
+        except (av.FFmpegError, OSError, ValueError, OverflowError):
+            raise AudioError(
+                f"{path} is in no format that can be read, or its header is damaged: export it "
+                "again, as wav or flac."
+            ) from None
+        with container:
+            if not container.streams.audio:
+                raise AudioError(f"{path} has no sound track: leave it out.")
+            track = container.streams.audio[0]
+            if track.codec_context is None or not track.rate or not track.channels:
+                raise AudioError(
+                    f"{path} is coded in an unknown way, or its header is damaged: export it "
+                    "again, as wav or flac."
+                )
+            seconds = None
+            if any(name in container.format.name.split(",") for name in DATED_CONTAINERS):
+                if track.duration is not None:
+                    seconds = float(track.duration * track.time_base)
+                elif container.duration is not None and len(container.streams) == 1:
+                    seconds = container.duration / av.time_base
+            # these lengths include what the codec puts before and after the sound
+            tolerance = 0.5 + 0.01 * (seconds or 0.0)
+
+            def decoded() -> Iterator[np.ndarray]:
+                packed = av.AudioResampler(format="flt")
+                try:
+                    for frame in container.decode(track):
+                        frame.pts = None
+                        yield from (_samples(part) for part in packed.resample(frame))
+                except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
+                    reason = getattr(error, "strerror", None) or str(error)
+                    raise _damaged(path, reason) from None
+
+            yield AudioStream(path, track.rate, track.channels, seconds, decoded, tolerance)
+
+
+def _samples(frame) -> np.ndarray:
+    """Return a packed frame as an array [shape=(samples, channels)]."""
+    return frame.to_ndarray().reshape(frame.samples, -1)
+
+
+def _damaged(path: Path, reason: str) -> AudioError:
+    """Return the error for what a decoder cannot decode."""
+    reason = reason.removeprefix("Error : ").rstrip(".")
+    return AudioError(f"{path} is damaged or cut short ({reason}): fetch or export it again.")
+
+
+def _cut(path: Path, stated: float, have: float) -> AudioError:
+    """Return the error for a recording that ends too early."""
+    return AudioError(
+        f"{path} should last {stated:.2f} s by its header but ends after {have:.2f} s: it was cut "
+        "short, fetch or export it again."
+    )
+
+
+def read_16k_blocks(
+    path: str | os.PathLike, *, sample_rate: int = SAMPLE_RATE
+) -> Iterator[np.ndarray]:
+    """Read a recording at VGGish's sample rate, in blocks.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file.
+    sample_rate : int
+        Hertz. Recordings of another rate are resampled with the filter that VGGish was
+        published with.
+
+    Yields
+    ------
+    np.ndarray [shape=(samples,), dtype=float32]
+        Consecutive samples, one channel, full scale 1.0. Lengths differ; joined, they are the
+        whole recording.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be read; see :func:`open_audio`.
+    """
+    with open_audio(path) as stream:
+        if stream.sample_rate == sample_rate:
+            yield from stream.blocks()
+        else:
+            yield from _resampled(stream, sample_rate)
+
+
+def _resampled(stream: AudioStream, sample_rate: int) -> Iterator[np.ndarray]:
+    """Resample a stream."""
+    from vggish.resample import resample_blocks  # compiles for a second: only where it is needed
+
+    samples = 0
+    for block in resample_blocks(stream.blocks(), stream.sample_rate, sample_rate):
+        samples += len(block)
+        yield block
+    if not samples:
+        raise AudioError(
+            f"{stream.path} is shorter than one sample at {sample_rate} Hz: record it again."
+        )
+
+
+def load(path: str | os.PathLike, *, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """Read a whole recording.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file.
+    sample_rate : int
+        Hertz; recordings of another rate are resampled.
+
+    Returns
+    -------
+    np.ndarray [shape=(samples,), dtype=float32]
+        One channel, full scale 1.0.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be read; see :func:`open_audio`.
+    """
+    return np.concatenate(list(read_16k_blocks(path, sample_rate=sample_rate)))

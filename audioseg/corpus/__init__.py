@@ -1,0 +1,1 @@
+"""01: from sources, or from recordings of your own, to recordings with label tracks."""

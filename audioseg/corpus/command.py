@@ -1,0 +1,69 @@
+"""Compose the course's corpus, or make a corpus of recordings of your own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+EPILOG = "Interrupted at any point, the same command goes on where it stopped."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``audioseg corpus``."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("data"),
+        metavar="DIR",
+        help="where corpora are (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count(), metavar="N", help="processes"
+    )
+    parser.add_argument(
+        "--own", type=Path, metavar="FOLDER", help="recordings of your own, with label tracks"
+    )
+    parser.add_argument("--name", help="with --own: the name of their corpus")
+    parser.add_argument(
+        "--groups", type=Path, metavar="FILE", help="with --own: a table of recording and group"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the command line asks for; return the exit status."""
+    from audioseg.errors import ArgumentError
+
+    if (options.own is None) != (options.name is None) or (options.groups and not options.own):
+        raise ArgumentError("--own and --name go together, and --groups with them.")
+    if options.workers is not None and options.workers < 1:
+        raise ArgumentError(f"--workers is {options.workers}: at least 1 is needed.")
+    return _adopt(options) if options.own else _compose(options)
+
+
+def _compose(options: argparse.Namespace) -> int:
+    from audioseg.corpus import compose, folder, sources
+
+    table = sources.read_sources(options.data / "sources.csv")
+    sources.acquire(table, options.data / "raw")
+    recordings = compose.compose_corpus(options.data, sources=table, workers=options.workers)
+    minutes = recordings.groupby("split").seconds.sum() / 60
+    parts = ", ".join(f"{split} {minutes[split]:.0f} min" for split in folder.SPLITS)
+    print(f"{options.data / folder.CORPUS}: {len(recordings)} recordings, {parts}")
+    return 0
+
+
+def _adopt(options: argparse.Namespace) -> int:
+    from audioseg.corpus import own
+
+    adopted = own.adopt(
+        options.own,
+        options.name,
+        groups=options.groups,
+        data_folder=options.data,
+        workers=options.workers,
+    )
+    for line in own.report(adopted, options.data / options.name):
+        print(line, file=sys.stderr if line.startswith("failed: ") else sys.stdout)
+    return 1 if adopted.failed else 0

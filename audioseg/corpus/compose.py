@@ -1,0 +1,233 @@
+"""The corpus: fetch its sources, show what they hold, split them, compose recordings of them.
+
+Steps that are done are skipped, and a run that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import soundfile
+
+from audioseg.corpus import plan, singing, sound
+from audioseg.corpus.folder import (
+    CORPUS,
+    DATA_FOLDER,
+    SPLITS,
+    map_items,
+    read_done,
+    write_csv,
+    writing,
+)
+from audioseg.corpus.sound import SAMPLE_RATE, CorpusError
+from audioseg.corpus.sources import list_sources, plan_split, read_sources
+from audioseg.files import replacing, sha256_of
+from audioseg.labels import write_label_track
+
+SEED = 2024
+
+
+def compose_corpus(
+    data_folder: str | os.PathLike = DATA_FOLDER,
+    *,
+    corpus: str = CORPUS,
+    sources: pd.DataFrame | None = None,
+    raw_folder: str | os.PathLike | None = None,
+    minutes: Mapping[str, float] = plan.MINUTES,
+    seed: int = SEED,
+    workers: int | None = None,
+) -> pd.DataFrame:
+    """Compose the recordings and their label tracks; those that are there are kept.
+
+    Parameters
+    ----------
+    data_folder : str or PathLike
+        Where ``sources.csv`` and ``raw`` are, and the corpus goes.
+    corpus : str
+        The name of the corpus's folder.
+    sources : pd.DataFrame, optional
+        Those of ``data_folder / "sources.csv"`` by default; they must have been acquired.
+    raw_folder : str or PathLike, optional
+        Where they are unpacked; ``data_folder / "raw"`` by default.
+    minutes : mapping
+        How much to compose of each split.
+    seed : int
+        Same seed, same bytes.
+    workers : int, optional
+        Processes; as many as processors by default. The result does not depend on it.
+
+    Returns
+    -------
+    pd.DataFrame
+        ``recordings.csv``: ``recording``, ``split``, ``seconds``, ``groups``, ``sha256`` of the
+        FLAC file. Beside it, ``segments.csv`` says of each segment what is in it.
+
+    Raises
+    ------
+    CorpusError
+        If sources are missing or cannot be used, or a file cannot be written.
+    """
+    data_folder = Path(data_folder)
+    raw_folder = Path(raw_folder) if raw_folder else data_folder / "raw"
+    sources = read_sources(data_folder / "sources.csv") if sources is None else sources
+    folder = data_folder / corpus
+    workers = workers or os.cpu_count() or 1
+    made_of = _fingerprint(sources, minutes, seed)
+    with writing(folder):
+        planned = _read_json(folder / "plan.json")
+        if planned.get("made_of") != made_of:
+            recordings = _plan(sources, raw_folder, minutes, seed, workers)
+            # from here on, what stands in the folder is of the new plan
+            _remove_recordings(folder, planned.get("recordings", []))
+            with replacing(folder / "plan.json") as aside:
+                text = json.dumps({"made_of": made_of, "recordings": recordings})
+                aside.write_text(text, encoding="utf-8")
+        else:
+            recordings = planned["recordings"]
+        done = read_done(folder)
+        lacking = [r for r in recordings if not _is_done(folder, r, done.get(r["recording"]))]
+        for recording in lacking:
+            _audio_path(folder, recording).unlink(missing_ok=True)
+        work = partial(_compose_recording, folder=folder, raw_folder=raw_folder)
+        map_items(work, lacking, workers, "recordings", [1] * len(lacking))
+        if lacking or not (folder / "segments.csv").exists():
+            write_csv(folder / "segments.csv", _segment_rows(recordings))
+        table = pd.DataFrame([_recording_row(folder, r, done) for r in recordings])
+        if lacking or not (folder / "recordings.csv").exists():
+            write_csv(folder / "recordings.csv", table)
+    return table
+
+
+def _fingerprint(sources: pd.DataFrame, minutes: Mapping[str, float], seed: int) -> str:
+    """Identify everything that decides on the samples."""
+    code = [_meaning(module) for module in (plan, sound, singing)]
+    libraries = [version(name) for name in ("av", "numpy", "scipy", "soundfile")]
+    made_of = [sources.to_csv(index=False), dict(sorted(minutes.items())), seed, code, libraries]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+
+
+def _meaning(module: ModuleType) -> str:
+    """Return what a module says, without comments and layout."""
+    return ast.dump(ast.parse(Path(module.__file__).read_text(encoding="utf-8")))
+
+
+def _plan(
+    sources: pd.DataFrame,
+    raw_folder: Path,
+    minutes: Mapping[str, float],
+    seed: int,
+    workers: int,
+) -> list[dict]:
+    """Find the phrases in the speech, and plan each split."""
+    files = plan_split(list_sources(sources, raw_folder))
+    speech = files[files.kind == "speech"]
+    paths = list(speech.path)
+    chunks = [paths[i : i + 25] for i in range(0, len(paths), 25)]
+    work = partial(_phrases_of, raw_folder=raw_folder)
+    phrases = {}
+    for found in map_items(work, chunks, workers, "prompts", [len(chunk) for chunk in chunks]):
+        phrases.update(found)
+    return [
+        recording
+        for split in SPLITS
+        for recording in plan.plan_recordings(
+            split,
+            files[files.split == split].to_dict("records"),
+            phrases,
+            minutes=minutes[split],
+            shares=plan.SHARES[split],
+            seed=seed,
+        )
+    ]
+
+
+def _phrases_of(paths: Iterable[str], raw_folder: Path) -> dict[str, list]:
+    return {p: sound.find_phrases(sound.read_source(raw_folder / p)) for p in paths}
+
+
+def _audio_path(folder: Path, recording: Mapping) -> Path:
+    return folder / recording["split"] / f"{recording['recording']}.flac"
+
+
+def _compose_recording(recording: Mapping, folder: Path, raw_folder: Path) -> None:
+    """Write one recording: the label track first, as the audio says that both are there."""
+    samples = sound.render(recording, raw_folder)
+    path = _audio_path(folder, recording)
+    write_label_track(path.with_suffix(".txt"), plan.segments_of(recording))
+    try:
+        with replacing(path) as aside:
+            # level 0 has fixed predictors: what the processor can do has no say in the bytes
+            soundfile.write(aside, samples, SAMPLE_RATE, subtype="PCM_16", compression_level=0.0)
+    except soundfile.LibsndfileError as error:
+        raise CorpusError(f"{path} cannot be written ({error}): make room on the disk.") from None
+
+
+def _is_done(folder: Path, recording: Mapping, row: Mapping | None) -> bool:
+    path = _audio_path(folder, recording)
+    if not (path.exists() and path.with_suffix(".txt").exists()):
+        return False
+    return row is None or sha256_of(path) == row["sha256"]
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _remove_recordings(folder: Path, recordings: Sequence[Mapping]) -> None:
+    for name in ("recordings.csv", "segments.csv", "plan.json"):
+        (folder / name).unlink(missing_ok=True)
+    for recording in recordings:
+        for suffix in (".flac", ".txt"):
+            _audio_path(folder, recording).with_suffix(suffix).unlink(missing_ok=True)
+
+
+def _recording_row(folder: Path, recording: Mapping, done: Mapping) -> dict:
+    segments = recording["segments"]
+    groups = {s[key] for s in segments for key in ("voice", "artist", "singer") if s[key]}
+    groups.update(group for s in segments for group in s["noise_groups"])
+    name = recording["recording"]
+    return {
+        "recording": name,
+        "split": recording["split"],
+        "seconds": recording["samples"] / SAMPLE_RATE,
+        "groups": ";".join(sorted(groups)),
+        "sha256": sha256_of(_audio_path(folder, recording)),
+    }
+
+
+def _segment_rows(recordings: Sequence[Mapping]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "recording": recording["recording"],
+            "split": recording["split"],
+            "start": round(segment["start"] / SAMPLE_RATE, 6),
+            "end": round((segment["start"] + segment["samples"]) / SAMPLE_RATE, 6),
+            "label": segment["label"],
+            "voice": segment["voice"],
+            "artist": segment["artist"],
+            "singer": segment["singer"],
+            "sounds": ";".join(segment["noise_groups"]),
+            "speech_db": segment["speech_db"],
+            "music_db": segment["music_db"],
+            "speech_to_music_db": (
+                round(segment["speech_db"] - segment["music_db"], 2)
+                if segment["label"] == "speech+music"
+                else None
+            ),
+            "narrow_band": bool(segment["narrow_hertz"] or recording["narrow_hertz"]),
+        }
+        for recording in recordings
+        for segment in recording["segments"]
+    )

@@ -1,0 +1,80 @@
+"""The folder of a corpus: held by one run at a time, its tables, work on many processes."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from audioseg.corpus.sound import CorpusError
+from audioseg.files import replacing
+from audioseg.processes import only_run, worker_pool
+
+DATA_FOLDER = Path("data")
+CORPUS = "on-hold"
+SPLITS = ("TRN", "VAL", "TST")
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Keep a folder for this process, clear what a killed run left, and name what goes wrong."""
+    try:
+        with only_run(folder):
+            # not in all folders below: 02 may be at work in one of them
+            for place in ("", *(f"{split}/" for split in SPLITS)):
+                for left in list(folder.glob(f"{place}.*.part*")):
+                    if left.is_dir():
+                        shutil.rmtree(left, ignore_errors=True)
+                    else:
+                        left.unlink(missing_ok=True)
+            yield
+    except OSError as error:
+        where = error.filename or folder
+        raise CorpusError(
+            f"{where} cannot be written ({error.strerror or error}): make room or give the right "
+            "to write, and run the same command again; it goes on where it stopped."
+        ) from None
+
+
+def read_done(folder: Path) -> dict[str, dict]:
+    """Return the rows of ``recordings.csv``, none if there is no such file."""
+    try:
+        table = pd.read_csv(folder / "recordings.csv", dtype=str)
+        return {row["recording"]: row for row in table.to_dict("records")}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table, whole or not at all."""
+    with replacing(path) as aside:
+        table.to_csv(aside, index=False, lineterminator="\n")
+
+
+def map_items(
+    work: Callable, items: Sequence, workers: int, label: str, amounts: Sequence[int]
+) -> list:
+    """Do the work on each item, in the items' order, with a progress bar."""
+    results = []
+    with tqdm(total=sum(amounts), desc=label, unit="", disable=not items) as bar:
+        if workers == 1 or len(items) < 2:
+            for item, amount in zip(items, amounts, strict=True):
+                results.append(work(item))
+                bar.update(amount)
+            return results
+        with worker_pool(min(workers, len(items))) as pool:
+            try:
+                for result, amount in zip(pool.map(work, items), amounts, strict=True):
+                    results.append(result)
+                    bar.update(amount)
+            except BrokenProcessPool:
+                raise CorpusError(
+                    "a worker process ended early, most likely for want of memory: run the same "
+                    "command again with --workers 1, it goes on where it stopped."
+                ) from None
+    return results

@@ -1,0 +1,410 @@
+"""What is heard when: the plan of a corpus, before a single sample is computed.
+
+A recording is a telephone line on hold: a voice, music (some of it sung), a voice over music, and
+the noise of the line, in segments with known edges. The plan holds all that a label track needs,
+so that the share of a class can be set exactly: stretching music or noise by one hop adds one
+frame of that class, and leaves the labels of all others as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from audioseg.corpus.sound import BLOCK_SAMPLES, SAMPLE_RATE, CorpusError
+from audioseg.labels import CLASSES, Segment, labels_at
+
+# The grid of frame labels, as the features have it: windows of 15,600 samples, every 1,920.
+WINDOW_SAMPLES = 15_600
+HOP_SAMPLES = 1_920
+FIRST_CENTER_SECONDS = WINDOW_SAMPLES / SAMPLE_RATE / 2
+HOP_SECONDS = HOP_SAMPLES / SAMPLE_RATE
+
+MINUTES = {"TRN": 140.0, "VAL": 31.0, "TST": 31.0}
+# the rest is noise
+SHARES = {
+    "TRN": {"speech": 0.68, "speech+music": 0.10, "music": 0.12},
+    "VAL": {"speech": 0.687, "speech+music": 0.10, "music": 0.12},
+    "TST": {"speech": 0.68, "speech+music": 0.10, "music": 0.12},
+}
+SEGMENT_SECONDS = {
+    "speech": (8.0, 40.0),
+    "speech+music": (5.0, 14.0),
+    "music": (3.0, 15.0),
+    "noise": (2.0, 10.0),
+}
+FREE_SECONDS = (1.5, 18.0)  # of a stretched segment
+RECORDING_SECONDS = (130.0, 240.0)  # as drawn: a last long segment and stretching may follow
+RECORDING_LIMITS_SECONDS = (120.0, 300.0)
+LONGEST_PHRASE_SECONDS = 20.0
+SHORTEST_TRACK_SECONDS = 35.0
+GAP_SECONDS = (0.12, 0.7)  # between phrases: shorter than the pause that would end a segment
+SPEECH_OVER_MUSIC_DB = (0.0, 10.0)
+# Of the music segments; by a synthetic singer, so only where it teaches: VAL and TST are to tell
+# about real sound.
+SUNG_SHARES = {"TRN": 0.35}
+VOICE_OVER_MUSIC_DB = (-3.0, 9.0)  # of a singer's voice
+SOLO_SHARE, SOLO_DB = 0.2, 30.0  # sung so loud that the music is not heard
+NARROW_HERTZ = (3_400, 4_000)
+
+
+class _Deck:
+    """Draws every card once before any comes again."""
+
+    def __init__(self, cards: Sequence, rng: np.random.Generator):
+        self._cards, self._rng, self._left = cards, rng, []
+
+    def draw(self):
+        if not self._left:
+            self._left = [self._cards[i] for i in self._rng.permutation(len(self._cards))]
+        return self._left.pop()
+
+
+class _Material:
+    """What one split may use: phrases by voice, tracks by artist, sounds."""
+
+    def __init__(
+        self,
+        sources: Sequence[Mapping],
+        phrases: Mapping,
+        rng: np.random.Generator,
+        sung_share: float,
+    ):
+        self.rng, self.sung_share = rng, sung_share
+        speech: dict[str, list] = {}
+        music: dict[str, list] = {}
+        self.group_of = {source["path"]: source["group"] for source in sources}
+        noise = [source["path"] for source in sources if source["kind"] == "noise"]
+        for source in sources:
+            path, group = source["path"], source["group"]
+            if source["kind"] == "speech":
+                speech.setdefault(group, []).extend(
+                    (path, *phrase)
+                    for phrase in phrases[path]
+                    if phrase[1] - phrase[0] <= LONGEST_PHRASE_SECONDS * SAMPLE_RATE
+                )
+            elif source["kind"] == "music" and source["seconds"] >= SHORTEST_TRACK_SECONDS:
+                music.setdefault(group, []).append((path, source["seconds"]))
+        speech = {voice: cards for voice, cards in speech.items() if cards}
+        if not (speech and music and noise):
+            raise CorpusError(
+                "each split needs speech, music of at least "
+                f"{SHORTEST_TRACK_SECONDS:g} s and noise: add sources to the table of sources."
+            )
+        self.voices = {voice: _Deck(cards, rng) for voice, cards in sorted(speech.items())}
+        # what is sung is drawn apart: a phrase may be spoken and sung, in one split
+        self.songs = {
+            voice: _Deck([card for card in cards if card[2] - card[1] > SAMPLE_RATE] or cards, rng)
+            for voice, cards in sorted(speech.items())
+        }
+        self.artists = {artist: _Deck(cards, rng) for artist, cards in sorted(music.items())}
+        self.sounds = _Deck(noise, rng)
+        # the power 3/4: rare voices are heard more often than their minutes alone would give
+        self.turns = {
+            group: round(amount**-0.75, 9)
+            for group, amount in (
+                *((v, sum(end - start for _, start, end, _ in speech[v])) for v in self.voices),
+                *((a, sum(seconds for _, seconds in music[a])) for a in self.artists),
+            )
+        }
+        self.heard = dict.fromkeys(self.turns, 0.0)
+
+    def draw_voice(self) -> str:
+        return min(self.voices, key=self._turn)
+
+    def draw_track(self) -> str:
+        artist = min(self.artists, key=self._turn)
+        self.hear(artist, 1)
+        return self.artists[artist].draw()[0]
+
+    def draw_sounds(self) -> list[str]:
+        return [self.sounds.draw() for _ in range(1 + int(self.rng.integers(3)))]
+
+    def hear(self, group: str, amount: float) -> None:
+        """Remember how much of a voice or an artist was used."""
+        self.heard[group] += amount
+
+    def _turn(self, group: str) -> tuple[float, float, str]:
+        """Order voices and artists by who was heard least, for what there is of them."""
+        return self.heard[group] * self.turns[group], self.turns[group], group
+
+
+def frame_count(samples: int) -> int:
+    """Return how many frame labels a recording has."""
+    return max(0, 1 + (samples - WINDOW_SAMPLES) // HOP_SAMPLES)
+
+
+def segments_of(recording: Mapping) -> list[Segment]:
+    """Return the label track of a planned recording, neighbours of one class joined."""
+    track: list[Segment] = []
+    for segment in recording["segments"]:
+        start = segment["start"] / SAMPLE_RATE
+        end = (segment["start"] + segment["samples"]) / SAMPLE_RATE
+        if track and track[-1].label == segment["label"]:
+            track[-1] = track[-1]._replace(end=end)
+        else:
+            track.append(Segment(start, end, segment["label"]))
+    return track
+
+
+def frame_labels(recording: Mapping) -> np.ndarray:
+    """Return the class number at each window's centre of a planned recording."""
+    times = FIRST_CENTER_SECONDS + HOP_SECONDS * np.arange(frame_count(recording["samples"]))
+    return labels_at(segments_of(recording), times)
+
+
+def plan_recordings(
+    split: str,
+    sources: Sequence[Mapping],
+    phrases: Mapping[str, Sequence[tuple[int, int, int]]],
+    *,
+    minutes: float,
+    shares: Mapping[str, float],
+    seed: int,
+) -> list[dict]:
+    """Plan the recordings of one split.
+
+    Parameters
+    ----------
+    split : str
+        TRN, VAL or TST.
+    sources : sequence of mapping
+        The split's sources: ``path``, ``kind``, ``group``, ``seconds``.
+    phrases : mapping
+        Of each path of speech, its phrases: start, end (samples) and energy, as
+        :func:`audioseg.corpus.sound.find_phrases` returns them.
+    minutes : float
+        How much to compose.
+    shares : mapping
+        Of each class but noise, its share. That of speech is met to half a frame, the others
+        closely.
+    seed : int
+        Same seed, same plan.
+
+    Returns
+    -------
+    list of dict
+        Each with ``recording``, ``split``, ``seed``, ``samples``, ``floor_db``, ``gain_db``,
+        ``narrow_hertz`` and ``segments``, all of it plain data.
+
+    Raises
+    ------
+    CorpusError
+        If the sources do not suffice, or the shares cannot be met.
+    """
+    number = sum(ord(letter) * 31**i for i, letter in enumerate(split))
+    rng = np.random.default_rng([seed, number])
+    material = _Material(sources, phrases, rng, SUNG_SHARES.get(split, 0.0))
+    lowest, highest = RECORDING_SECONDS
+    count = max(1, round(minutes * 60 / (0.5 * (lowest + highest))))
+    lengths = rng.uniform(lowest, highest, count)
+    lengths = np.clip(lengths * (minutes * 60 / lengths.sum()), lowest, highest)
+    wanted = {**shares, "noise": 1 - sum(shares.values())}
+    had = dict.fromkeys(CLASSES, 0.0)
+    recordings = [
+        {
+            "recording": f"{split.lower()}-{index + 1:02d}",
+            "split": split,
+            "seed": [seed, number, index],
+            "floor_db": round(rng.uniform(-72, -52), 2),
+            "gain_db": round(rng.uniform(-4, 3), 2),
+            "narrow_hertz": _narrow(rng, 0.25),
+            "segments": _plan_segments(float(seconds), wanted, had, material),
+        }
+        for index, seconds in enumerate(lengths)
+    ]
+    for recording in recordings:
+        _lay_out(recording)
+    _meet_share(recordings, shares["speech"], rng)
+    return recordings
+
+
+def _narrow(rng: np.random.Generator, probability: float) -> int:
+    hertz = int(rng.integers(*NARROW_HERTZ))
+    return hertz if rng.random() < probability else 0
+
+
+def _plan_segments(
+    seconds: float, wanted: Mapping[str, float], had: dict[str, float], material: _Material
+) -> list[dict]:
+    """Draw segments until a recording is full; ``had`` counts each class's seconds so far."""
+    rng = material.rng
+    voices = [material.draw_voice()]
+    if rng.random() < 0.3:
+        voices.append(list(material.voices)[int(rng.integers(len(material.voices)))])
+    tracks = [material.draw_track() for _ in range(2 + int(rng.integers(2)))]
+    segments: list[dict] = []
+    filled = 0.0
+    while True:
+        # it ends in music or noise, whose length is free
+        last = filled > seconds - 10 and segments[-1]["label"] in ("speech", "speech+music")
+        label = _next_label(segments, wanted, had, rng, ("music", "noise") if last else CLASSES)
+        segment = _plan_segment(label, segments, voices, tracks, material)
+        segments.append(segment)
+        had[label] += segment["samples"] / SAMPLE_RATE
+        filled += segment["samples"] / SAMPLE_RATE
+        if filled > seconds - 10 and label in ("music", "noise"):
+            return segments
+
+
+def _next_label(
+    segments: Sequence[Mapping],
+    wanted: Mapping[str, float],
+    had: Mapping[str, float],
+    rng: np.random.Generator,
+    allowed: Sequence[str],
+) -> str:
+    """Draw the next class: what is short of its share is likelier."""
+    total = sum(had.values()) + 150
+    weights = []
+    for label in CLASSES:
+        again = segments and segments[-1]["label"] == label
+        short = max(wanted[label] * total - had[label], 1.0)
+        mean = sum(SEGMENT_SECONDS[label]) / 2
+        weights.append(0.0 if again or label not in allowed else short / mean)
+    threshold = rng.random() * sum(weights)
+    for label, weight in zip(CLASSES, weights, strict=True):
+        threshold -= weight
+        if weight and threshold < 0:
+            return label
+    return max(zip(weights, CLASSES, strict=True))[1]
+
+
+def _plan_segment(
+    label: str, before: Sequence[Mapping], voices: list[str], tracks: list[str], material: _Material
+) -> dict:
+    rng = material.rng
+    seconds = rng.uniform(*SEGMENT_SECONDS[label])
+    segment = {
+        "label": label,
+        "samples": int(seconds * SAMPLE_RATE) // BLOCK_SAMPLES * BLOCK_SAMPLES,
+        "voice": None,
+        "phrases": [],
+        "speech_db": None,
+        "music": None,
+        "music_goes_on": False,
+        "music_db": None,
+        "artist": None,
+        "singer": None,
+        "sung": [],
+        "sung_db": None,
+        "noise": [],
+        "noise_db": None,
+        "noise_groups": [],
+        "hiss_db": None,
+        "narrow_hertz": _narrow(rng, 0.3),
+    }
+    if "speech" in label:
+        voice = voices[int(rng.integers(len(voices)))]
+        phrases, length = _lay_phrases(seconds, material.voices[voice], rng)
+        segment |= {"voice": voice, "phrases": phrases, "samples": length}
+        material.hear(voice, length)
+        segment["speech_db"] = round(rng.uniform(-30, -15), 2)
+    if "music" in label:
+        _add_music(segment, before, tracks, material)
+    if label == "noise":
+        kind = rng.random()
+        if kind < 0.65:
+            segment |= {
+                "noise": material.draw_sounds(),
+                "noise_db": round(rng.uniform(-45, -17), 2),
+            }
+        elif kind < 0.9:
+            segment["hiss_db"] = round(rng.uniform(-60, -40), 2)
+        # else the line is silent, but for its floor
+    elif label == "speech" and rng.random() < 0.4:
+        segment["noise"] = material.draw_sounds()
+        segment["noise_db"] = round(segment["speech_db"] - rng.uniform(8, 30), 2)
+    segment["noise_groups"] = sorted({material.group_of[path] for path in segment["noise"]})
+    return segment
+
+
+def _lay_phrases(seconds: float, deck: _Deck, rng: np.random.Generator) -> tuple[list, int]:
+    """Place whole phrases with gaps between until they last long enough."""
+    placed: list[list] = []
+    at = 0
+    while at < seconds * SAMPLE_RATE:
+        if placed:
+            at += int(rng.uniform(*GAP_SECONDS) * SAMPLE_RATE) // BLOCK_SAMPLES * BLOCK_SAMPLES
+        for _ in range(4):  # rather a phrase that fits
+            path, start, end, energy = deck.draw()
+            if at + end - start < (seconds + 5) * SAMPLE_RATE:
+                break
+        placed.append([path, start, end, energy, at])
+        at += end - start
+    return placed, at
+
+
+def _add_music(
+    segment: dict, before: Sequence[Mapping], tracks: list[str], material: _Material
+) -> None:
+    """Let the music before go on, or start another track."""
+    rng = material.rng
+    goes_on = bool(before) and before[-1]["music"] is not None and rng.random() < 0.7
+    if goes_on and segment["phrases"]:
+        # the ratio of speech to music is exact for one voice over one run of music
+        run = []
+        for earlier in reversed(before):
+            run.append(earlier)
+            if not earlier["music_goes_on"]:
+                break
+        goes_on = not any(earlier["phrases"] for earlier in run)
+    track = before[-1]["music"] if goes_on else tracks[int(rng.integers(len(tracks)))]
+    segment |= {"music": track, "music_goes_on": goes_on, "artist": material.group_of[track]}
+    segment["music_db"] = round(rng.uniform(-36, -16), 2)
+    if segment["label"] == "music" and rng.random() < material.sung_share:
+        singer = list(material.songs)[int(rng.integers(len(material.songs)))]
+        sung = [list(material.songs[singer].draw()[:3]) for _ in range(4)]
+        ratio = round(rng.uniform(*VOICE_OVER_MUSIC_DB), 2)
+        ratio = SOLO_DB if rng.random() < SOLO_SHARE else ratio
+        segment |= {"singer": singer, "sung": sung, "sung_db": ratio}
+    if segment["phrases"]:
+        ratio = rng.uniform(*SPEECH_OVER_MUSIC_DB)
+        segment["music_db"] = round(segment["speech_db"] - ratio, 2)
+
+
+def _lay_out(recording: dict) -> None:
+    """Set the segments' starts, and the recording's end so that it ends with a window."""
+    segments = recording["segments"]
+    total = sum(segment["samples"] for segment in segments)
+    segments[-1]["samples"] += (WINDOW_SAMPLES - total) % HOP_SAMPLES
+    at = 0
+    for segment in segments:
+        segment["start"] = at
+        at += segment["samples"]
+    recording["samples"] = at
+
+
+def _meet_share(recordings: Sequence[dict], share: float, rng: np.random.Generator) -> None:
+    """Stretch or shorten music and noise, hop by hop, until speech has its share of the frames."""
+    labels = np.concatenate([frame_labels(recording) for recording in recordings])
+    spoken = int((labels == CLASSES.index("speech")).sum())
+    missing = round(spoken / share) - len(labels)
+    step = int(math.copysign(HOP_SAMPLES, missing))
+    free = [
+        (recording, segment)
+        for recording in recordings
+        for segment in recording["segments"]
+        if segment["label"] in ("music", "noise")
+    ]
+    shortest, longest = (round(seconds * SAMPLE_RATE) for seconds in FREE_SECONDS)
+    lowest, highest = (round(seconds * SAMPLE_RATE) for seconds in RECORDING_LIMITS_SECONDS)
+    left = abs(missing)
+    while left:
+        before = left
+        for index in rng.permutation(len(free)):
+            recording, segment = free[index]
+            within = shortest <= segment["samples"] + step <= longest
+            if left and within and lowest <= recording["samples"] + step <= highest:
+                segment["samples"] += step
+                recording["samples"] += step
+                left -= 1
+        if left == before:
+            raise CorpusError(
+                f"a share of speech of {share:g} cannot be met, {left} frames are left over: "
+                "compose more minutes or another share."
+            )
+    for recording in recordings:
+        _lay_out(recording)

@@ -1,0 +1,255 @@
+"""The sources of the corpus: their table, their packages, their files, their splits.
+
+A row of ``data/sources.csv`` is a group of a package: a voice, an artist, or (``*``) the sounds,
+whose families become groups.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from audioseg.corpus import sound
+from audioseg.corpus.folder import DATA_FOLDER, SPLITS, writing
+from audioseg.corpus.packages import ArchiveError, deb_name, fetch_deb, find_mirrors, unpack_deb
+from audioseg.corpus.sound import CorpusError
+from audioseg.files import sha256_of
+
+KINDS = ("speech", "music", "noise")
+NOISE_SHARES = {"TRN": 0.6, "VAL": 0.2, "TST": 0.2}
+SHORTEST_NOISE_SECONDS = 0.3
+AUDIO_SUFFIXES = (".flac", ".g722", ".gsm", ".mp3", ".ogg", ".wav")
+COLUMNS = (
+    "package", "version", "source", "sha256", "bytes", "kind", "group", "split", "files",
+    "leave_out", "licence", "attribution",
+)  # fmt: skip
+PIN = ["package", "version", "source", "sha256", "bytes"]
+
+
+def read_sources(path: str | os.PathLike = DATA_FOLDER / "sources.csv") -> pd.DataFrame:
+    """Read the table of sources: one row a group of a package.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Its columns are explained in ``data/README.md``.
+
+    Returns
+    -------
+    pd.DataFrame
+        One row a group, in the file's order.
+
+    Raises
+    ------
+    CorpusError
+        If a column is missing, a value is not what it has to be, or a group is in two splits.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise CorpusError(
+            f"{path} cannot be read ({error}): restore it from the project."
+        ) from None
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        raise CorpusError(f"{path} lacks the column {missing[0]!r}: restore it from the project.")
+    rules = {
+        "package": r"[a-z0-9][a-z0-9+.-]+",
+        "version": r"[A-Za-z0-9.+:~-]+",
+        "source": r"[a-z0-9][a-z0-9+.-]+",
+        "sha256": r"[0-9a-f]{64}",
+        "bytes": r"[0-9]+",
+        "kind": "|".join(KINDS),
+        "group": r"\*|[a-z0-9-]+",
+        "split": r"\*|" + "|".join(SPLITS),
+        "files": r".+",
+    }
+    for column, rule in rules.items():
+        for line, value in enumerate(table[column], start=2):
+            if not re.fullmatch(rule, value):
+                raise CorpusError(f"{path}, line {line}: {value!r} is no valid {column}.")
+    for column, of, what in (("split", "group", "group"), ("sha256", "package", "package")):
+        several = table[table[of] != "*"].groupby(of)[column].nunique()
+        if (several > 1).any():
+            raise CorpusError(
+                f"{path}: the {what} {several.idxmax()} has more than one {column}: give it one."
+            )
+    table["bytes"] = table["bytes"].astype(int)
+    return table
+
+
+def _unpacked_name(row: Mapping) -> str:
+    return deb_name(row["package"], row["version"]).removesuffix("_all.deb")
+
+
+def acquire(sources: pd.DataFrame, raw_folder: str | os.PathLike = DATA_FOLDER / "raw") -> None:
+    """Fetch, verify and unpack the packages of the sources; what is there is left alone.
+
+    Parameters
+    ----------
+    sources : pd.DataFrame
+        As :func:`read_sources` returns it.
+    raw_folder : str or PathLike
+        The download cache; each package is unpacked into a folder there.
+
+    Raises
+    ------
+    CorpusError
+        If a package cannot be unpacked or written.
+    DownloadError
+        If a package has to be fetched and cannot be.
+    """
+    raw_folder = Path(raw_folder)
+    packages = sources.drop_duplicates(PIN)[PIN].to_dict("records")
+    lacking = [row for row in packages if not (raw_folder / _unpacked_name(row)).is_dir()]
+    if not lacking:
+        return
+    with writing(raw_folder), ThreadPoolExecutor(os.cpu_count()) as pool:
+        unpacking = []
+        for row in lacking:
+            deb = raw_folder / deb_name(row["package"], row["version"])
+            # a mirror is needed only for what is not there yet
+            if not (deb.exists() and sha256_of(deb) == row["sha256"]):
+                fetch_deb(
+                    row["package"], row["version"], row["source"], raw_folder,
+                    sha256=row["sha256"], size=row["bytes"], mirrors=find_mirrors(),
+                )  # fmt: skip
+            # decompression lets other threads go on
+            unpacking.append(
+                pool.submit(unpack_deb, deb, raw_folder / _unpacked_name(row), _is_wanted)
+            )
+        progress = tqdm(as_completed(unpacking), "unpacked", len(unpacking), unit="package")
+        try:
+            for done in progress:
+                done.result()
+        except ArchiveError as error:
+            raise CorpusError(str(error)) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _is_wanted(name: str) -> bool:
+    """Tell what of a package is unpacked: sounds, archives of sounds, and its licences."""
+    return Path(name).suffix in (*AUDIO_SUFFIXES, ".pk3", ".zip") or name.endswith("/copyright")
+
+
+def list_sources(
+    sources: pd.DataFrame, raw_folder: str | os.PathLike = DATA_FOLDER / "raw"
+) -> pd.DataFrame:
+    """List the unpacked files that the sources name.
+
+    Returns
+    -------
+    pd.DataFrame
+        One row a file: ``path`` (relative to ``raw_folder``), ``package``, ``kind``, ``group``,
+        ``split`` (``*`` where :func:`plan_split` decides), ``seconds``, ``rate``, ``licence``.
+
+    Raises
+    ------
+    CorpusError
+        If a package is not unpacked, or a row names no file.
+    """
+    raw_folder = Path(raw_folder)
+    rows = []
+    for row in sources.to_dict("records"):
+        folder = raw_folder / _unpacked_name(row)
+        if not folder.is_dir():
+            raise CorpusError(
+                f"{folder} is missing: run `audioseg corpus`, which fetches and unpacks it."
+            )
+        paths = sorted(p.relative_to(raw_folder).as_posix() for p in folder.rglob("*.*"))
+        chosen = []
+        for pattern in row["files"].split(";"):
+            pattern, sign, beside = pattern.partition("&")
+            chosen += [path + sign + beside for path in fnmatch.filter(paths, f"*{pattern}")]
+        for path in row["leave_out"].split(";") if row["leave_out"] else ():
+            left_out = set(fnmatch.filter(chosen, f"*{path}"))
+            chosen = [path for path in chosen if path not in left_out]
+        if not chosen:
+            raise CorpusError(
+                f"the sources name {row['files']} of {row['package']}, where no such file is: "
+                f"remove {folder} and run the same command again."
+            )
+        for path in sorted(set(chosen)):
+            seconds, rate = sound.source_seconds(raw_folder / path)
+            group = row["group"] if row["group"] != "*" else _family(row["package"], path)
+            kept = {key: row[key] for key in ("package", "kind", "split", "licence")}
+            rows.append({"path": path, "group": group, "seconds": seconds, "rate": rate, **kept})
+    return pd.DataFrame(rows).drop_duplicates("path", ignore_index=True)
+
+
+def _family(package: str, path: str) -> str:
+    """Name the group of a sound: its file's name without numbers, as takes share a recording."""
+    stem = re.split(r"[\d_-]", Path(path).stem)[0].lower()
+    return f"{package}:{Path(path).parent.name}/{stem or Path(path).stem}"
+
+
+def plan_split(files: pd.DataFrame) -> pd.DataFrame:
+    """Decide the split of each source: by voice, artist and family of sounds, never by file alone.
+
+    Voices and artists have theirs in the table of sources. The families of sounds are dealt out,
+    longest first, each to the split that is furthest below its share.
+
+    Parameters
+    ----------
+    files : pd.DataFrame
+        As :func:`list_sources` returns it.
+
+    Returns
+    -------
+    pd.DataFrame
+        The same with ``split`` decided, without sounds too short to be used.
+
+    Raises
+    ------
+    CorpusError
+        If a group would be in two splits.
+    """
+    files = files[(files.kind != "noise") | (files.seconds >= SHORTEST_NOISE_SECONDS)].copy()
+    open_families = files[files.split == "*"].groupby("group").seconds.sum()
+    dealt = dict.fromkeys(SPLITS, 0.0)
+    home = {}
+    # rounded, and by name where equal: the same order everywhere
+    for group in sorted(open_families.index, key=lambda g: (-round(open_families[g], 3), g)):
+        split = min(SPLITS, key=lambda s: dealt[s] / NOISE_SHARES[s])
+        home[group] = split
+        dealt[split] += open_families[group]
+    files["split"] = files.split.where(files.split != "*", files.group.map(home))
+    splits_of = files.groupby("group").split.nunique()
+    if (splits_of > 1).any():
+        raise CorpusError(f"the group {splits_of.idxmax()} is in two splits: give it one.")
+    return files.reset_index(drop=True)
+
+
+def inspect(files: pd.DataFrame) -> pd.DataFrame:
+    """Sum up what the sources hold.
+
+    Returns
+    -------
+    pd.DataFrame
+        One row a group of speech and music, and one a split of each package of noise: ``kind``,
+        ``split``, ``group``, ``package``, ``files``, ``minutes``, ``median_seconds``,
+        ``rate_hz``, ``licence``.
+    """
+    noise = files.kind == "noise"
+    shown = files.assign(group=files.group.where(~noise, "(families)"))
+    keys = ["kind", "split", "group", "package", "licence"]
+    table = shown.groupby(keys, sort=False).agg(
+        files=("path", "size"),
+        minutes=("seconds", lambda seconds: round(seconds.sum() / 60, 1)),
+        median_seconds=("seconds", lambda seconds: round(seconds.median(), 1)),
+        rate_hz=("rate", lambda rates: " ".join(str(rate) for rate in sorted(set(rates)))),
+    )
+    table = table.reset_index()
+    order = table.assign(
+        kind=table.kind.map(KINDS.index), split=table.split.map([*SPLITS, "*"].index)
+    )
+    columns = ["kind", "split", "group", "package", "files", "minutes", "median_seconds", "rate_hz"]
+    return table.loc[order.sort_values(["kind", "split", "group"]).index, [*columns, "licence"]]

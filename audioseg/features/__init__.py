@@ -1,0 +1,1 @@
+"""02: many recordings to TFRecord files, and back."""

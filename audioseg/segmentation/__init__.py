@@ -1,0 +1,1 @@
+"""04: from a run to segments, and how near they come to the reference."""

@@ -1,0 +1,144 @@
+"""Tell what is heard when in recordings, with a trained run: label tracks, tables, RTTM.
+
+Takes audio files of any length and format, and folders of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from audioseg.errors import ArgumentError
+
+EPILOG = ""
+OUTPUT_FOLDER = Path("segmented")
+METHODS = ("none", "median", "minimum", "viterbi")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``audioseg segment``."""
+    parser.add_argument("paths", nargs="+", metavar="FILE", help="audio, or a folder of it")
+    parser.add_argument(
+        "--run", metavar="NAME", help="which of runs/ to use (default: the best one on VAL)"
+    )
+    parser.add_argument(
+        "--smooth",
+        choices=METHODS,
+        metavar="|".join(METHODS),
+        help="how to make labels of probabilities (default: as chosen in 04, else viterbi)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=OUTPUT_FOLDER,
+        metavar="DIR",
+        help="where the label tracks go (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="auto|audioset|mini|PATH",
+        help="the embedding (default: the one that the run was trained on)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Segment one recording after the other, and say so; return the exit status."""
+    recordings = find_recordings(options.paths, options.out)
+    from tqdm import tqdm  # only now, with TensorFlow: a wrong argument shows at once
+
+    from audioseg.segmentation import segments
+    from audioseg.segmentation.evaluation import CANDIDATES
+    from audioseg.training import runs
+
+    # of runs/NAME/, as a shell completes it, the name
+    run = runs.load(runs.FOLDER / Path(options.run or runs.best()).name)
+    embedding = segments.embedding_for(run, options.weights)
+    tested = next((row for row in runs.table() if row["name"] == run.name), {})
+    smoothing = options.smooth or tested.get("smoothing", "viterbi")
+    how = CANDIDATES.get(smoothing, {"method": smoothing})
+    print(f"run: {run.name}, embedding: {embedding.name}, smoothing: {smoothing}")
+    failed = 0
+    for path, target in recordings:
+        try:
+            with tqdm(desc=path.name, unit="s", unit_scale=True, leave=False) as bar:
+                result = segments.segment(path, run, embedding, progress=bar.update, **how)
+            written = segments.export(result, target)
+        except (ValueError, OSError) as error:
+            failed += 1
+            print(f"error: {error}", file=sys.stderr)
+            continue
+        parts = ", ".join(
+            f"{name} {100 * part:.0f} %" for name, part in segments.shares(result.track).items()
+        )
+        count = f"{len(result.track)} segment{'s' * (len(result.track) != 1)}"
+        print(f"{path}: {result.seconds:.1f} s, {count} ({parts})")
+        print("  -> " + ", ".join(map(str, written)))
+    if failed and len(recordings) > 1:
+        print(f"error: {failed} of {len(recordings)} recordings failed.", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple[Path, Path]]:
+    """Find the recordings that the command line names, and where their labels shall go.
+
+    Parameters
+    ----------
+    paths : sequence of str or PathLike
+        Audio files, and folders in which audio is looked for, in folders of folders too.
+    out : Path
+        Where the labels go. What lies in a folder keeps its place within it.
+
+    Returns
+    -------
+    list of (Path, Path)
+        Each recording, and its labels' place and name without a suffix. Where two recordings
+        differ in their suffix only, it stays part of the name.
+
+    Raises
+    ------
+    ArgumentError
+        If there is nothing at a path, two recordings would get the same labels, or a label track
+        that lies beside a recording would be replaced.
+    """
+    found: list[tuple[Path, Path]] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = list(_audio_in(path))
+            if not inside:
+                raise ArgumentError(f"{path} holds no audio: name a file or another folder.")
+            found += [(file, out / file.relative_to(path)) for file in inside]
+        elif path.exists():
+            found.append((path, out / path.name))
+        else:
+            raise ArgumentError(f"{path} does not exist: name an audio file or a folder.")
+    stems = [target.with_suffix("") for _, target in found]
+    targets = [
+        target if stems.count(stem) > 1 else stem
+        for (_, target), stem in zip(found, stems, strict=True)
+    ]
+    for (path, _), target in zip(found, targets, strict=True):
+        if targets.count(target) > 1:
+            raise ArgumentError(
+                f"{path} and another recording of that name would both be written to "
+                f"{target}.txt: do them one after the other, each with an --out of its own."
+            )
+        track = Path(f"{target}.txt")
+        if track.exists() and track.resolve().parent == path.resolve().parent:
+            raise ArgumentError(
+                f"{track} is a label track beside its recording and would be replaced: name "
+                "another folder with --out."
+            )
+    return [(path, target) for (path, _), target in zip(found, targets, strict=True)]
+
+
+def _audio_in(folder: Path) -> Iterator[Path]:
+    """Find audio in a folder and its folders, but for hidden ones."""
+    from audioseg import audio
+
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in audio.SUFFIXES and path.is_file() and not hidden:
+            yield path

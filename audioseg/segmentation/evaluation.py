@@ -1,0 +1,282 @@
+"""Evaluation: a run's answers against the label tracks of a split, and where they go wrong.
+
+Conventions as in ``scores``. Frames are those of a :class:`feat_ext.Frames`: the windows of several
+recordings, one recording after the other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+import feat_ext
+from audioseg.errors import CourseError
+from audioseg.labels import CLASSES, Segment, read_label_track, segments_from_frames
+from audioseg.segmentation import scores
+from audioseg.segmentation.smoothing import smooth
+
+# what 04 chooses from, by name; the choice is made on VAL
+CANDIDATES: dict[str, dict[str, Any]] = {
+    "none": {"method": "none"},
+    **{f"median {s:g} s": {"method": "median", "seconds": s} for s in (0.6, 1.0, 1.5, 2.0)},
+    **{f"minimum {s:g} s": {"method": "minimum", "seconds": s} for s in (0.5, 0.75, 1.0, 1.5)},
+    **{
+        f"viterbi {e:g}": {"method": "viterbi", "evidence": e}
+        for e in (0.5, 0.25, 0.125, 0.06, 0.03)
+    },
+}
+
+
+class EvaluationError(CourseError):
+    """Tables and records that do not belong together; one sentence that says what to do."""
+
+
+class Reference(NamedTuple):
+    """What is heard when in a recording, without gaps, and how long it is."""
+
+    track: list[Segment]
+    seconds: float
+
+
+class Estimate(NamedTuple):
+    """What a run says of each frame, and of each recording."""
+
+    labels: np.ndarray
+    tracks: list[list[Segment]]
+
+
+def references(folder: str | os.PathLike, split: str, names: Sequence[str]) -> list[Reference]:
+    """Read the label tracks of a split.
+
+    Parameters
+    ----------
+    folder : str or PathLike
+        The corpus, as ``data/on-hold``.
+    split : str
+        TRN, VAL or TST.
+    names : sequence of str
+        The recordings.
+
+    Returns
+    -------
+    list of Reference
+        In the order of the names.
+
+    Raises
+    ------
+    EvaluationError
+        If ``recordings.csv`` does not know a recording.
+    """
+    table = _read_table(Path(folder) / "recordings.csv").set_index("recording")
+    missing = [name for name in names if name not in table.index]
+    if missing:
+        raise EvaluationError(
+            f"{Path(folder) / 'recordings.csv'} has no recording {missing[0]}, which the records "
+            "have: run 02 again, on the corpus as it is now."
+        )
+    found = []
+    for name in names:
+        seconds = float(table.seconds[name])
+        track = read_label_track(Path(folder) / split / f"{name}.txt", duration=seconds)
+        found.append(Reference(scores.whole_track(track, seconds), seconds))
+    return found
+
+
+def estimate(
+    probabilities: np.ndarray,
+    frames: feat_ext.Frames,
+    lengths: Sequence[float],
+    config: Mapping[str, Any],
+    *,
+    method: str = "none",
+    **options: float,
+) -> Estimate:
+    """Smooth each recording's probabilities, and make a track of them.
+
+    Parameters
+    ----------
+    probabilities : np.ndarray [shape=(N, classes)]
+        Of all frames.
+    frames : feat_ext.Frames
+        The frames.
+    lengths : sequence of float
+        The recordings' lengths in seconds.
+    config : mapping
+        The run's ``config.json``: for the priors and the transition probabilities.
+    method, **options
+        See :func:`audioseg.segmentation.smoothing.smooth`.
+
+    Returns
+    -------
+    Estimate
+    """
+    labels, tracks = np.empty(len(frames.label), dtype=np.int64), []
+    for number, seconds in enumerate(lengths):
+        inside = frames.recording == number
+        labels[inside] = smooth(
+            probabilities[inside],
+            method,
+            hop_seconds=frames.hop_seconds,
+            transition=config["transitions"],
+            priors=config["priors"],
+            **options,
+        )
+        tracks.append(
+            segments_from_frames(
+                labels[inside],
+                hop_seconds=frames.hop_seconds,
+                first_center=feat_ext.FIRST_CENTER_SECONDS,
+                duration=seconds,
+            )
+        )
+    return Estimate(labels, tracks)
+
+
+def score(
+    frames: feat_ext.Frames, reference: Sequence[Reference], estimate: Estimate
+) -> dict[str, float]:
+    """Return the scores that are compared: of frames, of events, of seconds.
+
+    Parameters
+    ----------
+    frames : feat_ext.Frames
+        The frames, with their labels.
+    reference : sequence of Reference
+        As :func:`references` returns it.
+    estimate : Estimate
+        As :func:`estimate` returns it.
+
+    Returns
+    -------
+    dict
+        ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``event_f1_0.5s``, ``event_f1_1.0s``
+        and ``segment_f1_1.0s``.
+    """
+    of_frames = scores.frame_scores(frames.label, estimate.labels)
+    pairs = [(r.track, track) for r, track in zip(reference, estimate.tracks, strict=True)]
+    return {
+        "accuracy": of_frames.accuracy,
+        "balanced_accuracy": of_frames.balanced_accuracy,
+        "macro_f1": of_frames.macro_f1,
+        **{
+            f"event_f1_{collar:.1f}s": scores.event_scores(pairs, collar=collar).f1
+            for collar in scores.COLLARS
+        },
+        "segment_f1_1.0s": scores.segment_scores(pairs).f1,
+    }
+
+
+def conditions(
+    folder: str | os.PathLike, frames: feat_ext.Frames, reference: Sequence[Reference]
+) -> pd.DataFrame:
+    """Say of each frame what is known about it, to see where a run goes wrong.
+
+    Parameters
+    ----------
+    folder : str or PathLike
+        The corpus; where it has no ``segments.csv``, less is known.
+    frames : feat_ext.Frames
+        The frames.
+    reference : sequence of Reference
+        As :func:`references` returns it.
+
+    Returns
+    -------
+    pd.DataFrame
+        One row a frame: ``recording`` (its name), ``time`` (of the window's centre), ``label``,
+        ``to_boundary`` (seconds to the nearest change), and from ``segments.csv`` ``voice``,
+        ``artist``, ``speech_to_music_db`` and ``narrow_band``, empty where they do not apply.
+    """
+    path = Path(folder) / "segments.csv"
+    about = _read_table(path) if path.exists() else pd.DataFrame({"recording": []})
+    parts = []
+    for number, name in enumerate(frames.names):
+        inside = frames.recording == number
+        times = feat_ext.window_times(int(inside.sum()), frames.hop_seconds)
+        part = pd.DataFrame(
+            {
+                "recording": name,
+                "time": times,
+                "label": np.array(CLASSES)[frames.label[inside]],
+                "to_boundary": scores.distance_to_boundary(reference[number].track, times),
+            }
+        )
+        rows = about[about.recording == name].sort_values("start") if len(about) else about
+        if len(rows):
+            at = np.searchsorted(rows.start.to_numpy(), times, side="right") - 1
+            known = (at >= 0) & (times < rows.end.to_numpy()[at])
+            for column in ("voice", "artist", "speech_to_music_db", "narrow_band"):
+                part[column] = rows[column].iloc[at].where(known).to_numpy()
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def by_group(about: pd.DataFrame, right: np.ndarray, column: str) -> pd.DataFrame:
+    """Return how much is heard of each voice or artist, and how much of that is right.
+
+    Parameters
+    ----------
+    about : pd.DataFrame
+        As :func:`conditions` returns it.
+    right : np.ndarray [shape=(N,), dtype=bool]
+        Which frames are right.
+    column : str
+        ``voice``, ``artist``, or another column.
+
+    Returns
+    -------
+    pd.DataFrame
+        ``windows``, ``accuracy``, and the accuracy on each class (its recall).
+    """
+    grouped = about.assign(right=right).groupby(column)
+    table = grouped.right.agg(windows="size", accuracy="mean")
+    recall = about.assign(right=right).pivot_table("right", column, "label", aggfunc="mean")
+    return table.join(recall.reindex(columns=[c for c in CLASSES if c in recall]))
+
+
+def worst_stretch(
+    wrong: np.ndarray, recording: np.ndarray, *, hop_seconds: float, seconds: float = 10.0
+) -> tuple[int, float]:
+    """Find the stretch of a recording in which most frames are wrong.
+
+    Parameters
+    ----------
+    wrong : np.ndarray [shape=(N,), dtype=bool]
+        Which frames are wrong.
+    recording : np.ndarray [shape=(N,), dtype=int]
+        Which recording each is of.
+    hop_seconds : float
+        From one frame to the next.
+    seconds : float
+        How long a stretch.
+
+    Returns
+    -------
+    tuple of (int, float)
+        The number of the recording, and where the stretch starts, in seconds.
+    """
+    best, where = -1.0, (0, 0.0)
+    for number in np.unique(recording):
+        inside = np.asarray(wrong)[recording == number].astype(float)
+        frames = min(len(inside), round(seconds / hop_seconds))
+        counts = np.convolve(inside, np.ones(frames), mode="valid")
+        start = int(counts.argmax())
+        if counts[start] > best:
+            best = counts[start]
+            time = feat_ext.FIRST_CENTER_SECONDS + (start - 0.5) * hop_seconds
+            where = (int(number), max(0.0, time))
+    return where
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise EvaluationError(
+            f"{path} cannot be read ({error}): run notebook 01 again, it writes it."
+        ) from None

@@ -1,0 +1,212 @@
+"""Segment a recording with a trained run: what is heard when, as label tracks."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from audioseg.errors import CourseError
+from audioseg.files import replacing
+from audioseg.labels import CLASSES, Segment, segments_from_frames, write_label_track
+from audioseg.segmentation.smoothing import smooth
+
+if TYPE_CHECKING:  # importing these takes seconds
+    from audioseg.training.runs import Run
+    from vggish.embedding import Embedding
+
+OUTPUT_SUFFIXES = (".txt", ".csv", ".rttm")
+
+
+class SegmentationError(CourseError):
+    """A recording that cannot be segmented; one sentence that says what to do."""
+
+
+class Segmentation(NamedTuple):
+    """What is heard when in a recording.
+
+    Attributes
+    ----------
+    name : str
+        The recording.
+    seconds : float
+        Its length.
+    hop_seconds : float
+        From one frame to the next.
+    probabilities : np.ndarray [shape=(n, classes)]
+        Of each frame, as the network gave them.
+    labels : np.ndarray [shape=(n,)]
+        The class of each frame, smoothed.
+    track : list of Segment
+        They cover the recording without gaps.
+    """
+
+    name: str
+    seconds: float
+    hop_seconds: float
+    probabilities: np.ndarray
+    labels: np.ndarray
+    track: list[Segment]
+
+
+def embedding_for(run: Run, weights: str | os.PathLike | None = None) -> Embedding:
+    """Load the embedding that a run was trained on.
+
+    Parameters
+    ----------
+    run : Run
+        As :func:`audioseg.training.runs.load` returns it.
+    weights : str or PathLike, optional
+        Where it is; by default what the run says. A run on a checkpoint of your own needs it.
+
+    Returns
+    -------
+    Embedding
+
+    Raises
+    ------
+    SegmentationError
+        If it is another one: the run's network would see numbers that mean nothing to it.
+    """
+    from vggish.embedding import load_embedding
+
+    embedding = load_embedding(weights or run.config["weights"])
+    expected = run.config["weights_sha256"]
+    if embedding.sha256 != expected:
+        raise SegmentationError(
+            f"the run {run.name} was trained on the embedding {run.config['weights']} "
+            f"({expected[:12]}), but {weights or embedding.name} is {embedding.sha256[:12]}: name "
+            "the right one with --weights, or train on what 02 makes now."
+        )
+    return embedding
+
+
+def segment(
+    path: str | os.PathLike,
+    run: Run,
+    embedding: Embedding,
+    *,
+    method: str = "viterbi",
+    progress: Callable[[float], None] = lambda seconds: None,
+    **options: float,
+) -> Segmentation:
+    """Segment a recording.
+
+    The audio is read, embedded and forgotten block by block; what stays is 128 bytes a window,
+    4 MB an hour.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Audio of any common format.
+    run : Run
+        As :func:`audioseg.training.runs.load` returns it.
+    embedding : Embedding
+        As :func:`embedding_for` returns it.
+    method : str
+        How to smooth; see :func:`audioseg.segmentation.smoothing.smooth`.
+    progress : callable
+        Told the seconds of audio that have been added, now and then.
+    **options
+        ``seconds`` or ``evidence``, for :func:`audioseg.segmentation.smoothing.smooth`.
+
+    Returns
+    -------
+    Segmentation
+
+    Raises
+    ------
+    audio.AudioError
+        If the recording cannot be read.
+    """
+    import feat_ext
+    from audioseg import audio
+    from audioseg.training.context import probabilities
+
+    hop_seconds = run.config["hop_seconds"]
+    stream = embedding.stream(audio.read_16k_blocks(path), feat_ext.hop_frames_of(hop_seconds))
+    parts, samples = [], 0
+    for chunk in stream:
+        floats = run.config["input"] == "embedding"
+        parts.append(chunk if floats else embedding.quantize(chunk))
+        progress((stream.samples - samples) / audio.SAMPLE_RATE)
+        samples = stream.samples
+    seconds = stream.samples / audio.SAMPLE_RATE
+    answer = probabilities(run.network, np.concatenate(parts))
+    labels = smooth(
+        answer,
+        method,
+        hop_seconds=hop_seconds,
+        transition=run.config["transitions"],
+        priors=run.config["priors"],
+        **options,
+    )
+    track = segments_from_frames(
+        labels,
+        hop_seconds=hop_seconds,
+        first_center=feat_ext.FIRST_CENTER_SECONDS,
+        duration=seconds,
+    )
+    return Segmentation(Path(path).stem, seconds, hop_seconds, answer, labels, track)
+
+
+def export(result: Segmentation, stem: str | os.PathLike) -> list[Path]:
+    """Write an Audacity label track, a table, and an RTTM file.
+
+    Parameters
+    ----------
+    result : Segmentation
+        As :func:`segment` returns it.
+    stem : str or PathLike
+        The files' place and name, without a suffix.
+
+    Returns
+    -------
+    list of Path
+        The three files.
+    """
+    files = [Path(f"{stem}{suffix}") for suffix in OUTPUT_SUFFIXES]
+    write_label_track(files[0], result.track)
+    write_table(files[1], result)
+    write_rttm(files[2], result.track, name=result.name)
+    return files
+
+
+def write_table(path: str | os.PathLike, result: Segmentation) -> None:
+    """Write segments as CSV: start, end, label, and the mean probability of that label."""
+    changes = np.flatnonzero(np.diff(result.labels)) + 1
+    runs_of = np.split(np.arange(len(result.labels)), changes)
+    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["start", "end", "label", "probability"])
+        for (start, end, label), frames in zip(result.track, runs_of, strict=True):
+            sure = result.probabilities[frames, CLASSES.index(label)].mean()
+            writer.writerow([f"{start:.3f}", f"{end:.3f}", label, f"{sure:.3f}"])
+
+
+def write_rttm(path: str | os.PathLike, track: Sequence[Segment], *, name: str) -> None:
+    """Write segments in NIST's Rich Transcription Time Marked form.
+
+    One line a segment: type, file, channel, onset, duration, and the label where diarization has
+    the speaker's name. Fields are separated by blanks, so the name may not contain any.
+    """
+    file_id = re.sub(r"\s+", "_", name)
+    lines = [
+        f"SPEAKER {file_id} 1 {start:.3f} {end - start:.3f} <NA> <NA> {label} <NA> <NA>\n"
+        for start, end, label in track
+    ]
+    with replacing(path) as aside:
+        aside.write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def shares(track: Sequence[Segment]) -> dict[str, float]:
+    """Return what part of the time each class has."""
+    whole = sum(s.end - s.start for s in track)
+    return {
+        name: sum(s.end - s.start for s in track if s.label == name) / whole for name in CLASSES
+    }

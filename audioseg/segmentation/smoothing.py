@@ -1,0 +1,220 @@
+"""Smoothing: frame-by-frame class probabilities to labels that change as rarely as the world does.
+
+A network that looks at one window at a time flickers. Three remedies, from plain to principled:
+a median over time, a minimum duration, and the most likely path through a hidden Markov model
+(Viterbi 1967; Rabiner, "A tutorial on hidden Markov models", Proc. IEEE 77, 1989).
+
+Conventions: probabilities are (n, classes), one recording, one row a frame, rows sum to 1; labels
+are (n,) class numbers; times are in seconds.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from scipy.ndimage import median_filter
+
+from audioseg.errors import CourseError
+
+METHODS = ("none", "median", "minimum", "viterbi")
+TINY = 1e-9  # keeps the logarithm of an impossible thing finite
+
+
+class SmoothingError(CourseError):
+    """A smoothing that cannot be done; one sentence with the value and what to do."""
+
+
+def median(probabilities: np.ndarray, *, seconds: float, hop_seconds: float) -> np.ndarray:
+    """Replace each probability by its median over the neighbouring frames.
+
+    Parameters
+    ----------
+    probabilities : np.ndarray [shape=(n, classes)]
+        Of one recording.
+    seconds : float
+        The length of the neighbourhood, rounded to an odd number of frames.
+    hop_seconds : float
+        The time between frames.
+
+    Returns
+    -------
+    np.ndarray [shape=(n, classes)]
+        The medians, scaled to sum to 1 again.
+    """
+    frames = 2 * _frames(seconds / 2, hop_seconds) + 1
+    if not len(probabilities):
+        return probabilities
+    filtered = median_filter(probabilities, size=(frames, 1), mode="nearest")
+    return filtered / np.maximum(filtered.sum(axis=1, keepdims=True), TINY)
+
+
+def minimum_duration(labels: np.ndarray, *, seconds: float, hop_seconds: float) -> np.ndarray:
+    """Give stretches that are too short to the longer one of their neighbours, shortest first.
+
+    Parameters
+    ----------
+    labels : np.ndarray [shape=(n,), dtype=int]
+        Of one recording.
+    seconds : float
+        What lasts less than this does not stay, unless it is all there is.
+    hop_seconds : float
+        The time between frames.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=int]
+        The labels; no stretch of equal labels is shorter than ``seconds``.
+    """
+    labels = np.asarray(labels)
+    frames = _frames(seconds, hop_seconds, up=True)
+    edges = [0, *(np.flatnonzero(np.diff(labels)) + 1), len(labels)]
+    runs = [[int(b - a), int(labels[a])] for a, b in pairwise(edges) if b > a]
+    while len(runs) > 1:
+        shortest = min(range(len(runs)), key=lambda i: runs[i][0])
+        if runs[shortest][0] >= frames:
+            break
+        beside = [i for i in (shortest - 1, shortest + 1) if 0 <= i < len(runs)]
+        taker = max(beside, key=lambda i: runs[i][0])
+        runs[taker][0] += runs[shortest][0]
+        del runs[shortest]
+        # what lay on its two sides may now touch and be of one class
+        if 0 < shortest < len(runs) and runs[shortest - 1][1] == runs[shortest][1]:
+            runs[shortest - 1][0] += runs[shortest][0]
+            del runs[shortest]
+    if not runs:
+        return labels.copy()
+    lengths, classes = zip(*runs, strict=True)
+    return np.repeat(np.array(classes, dtype=labels.dtype), lengths)
+
+
+def transitions(labels: np.ndarray, recording: np.ndarray, *, classes: int) -> np.ndarray:
+    """Count how often each class follows each, and make probabilities of it.
+
+    Parameters
+    ----------
+    labels : np.ndarray [shape=(n,), dtype=int]
+        The frames of TRN.
+    recording : np.ndarray [shape=(n,), dtype=int]
+        Which recording each frame is of: the step from one to the next is no transition.
+    classes : int
+        How many classes there are.
+
+    Returns
+    -------
+    np.ndarray [shape=(classes, classes)]
+        Row: the class now. Column: the class one frame later. Each pair counts half an
+        occurrence more than was seen, so that nothing is impossible.
+    """
+    labels, recording = np.asarray(labels), np.asarray(recording)
+    together = recording[1:] == recording[:-1]
+    pairs = labels[:-1][together] * classes + labels[1:][together]
+    counts = np.bincount(pairs, minlength=classes**2).reshape(classes, classes) + 0.5
+    return counts / counts.sum(axis=1, keepdims=True)
+
+
+def viterbi(
+    probabilities: np.ndarray, transition: np.ndarray, priors: np.ndarray, *, evidence: float = 1.0
+) -> np.ndarray:
+    """Return the most likely sequence of classes.
+
+    The network gives p(class | window). Divided by the class's prior this is proportional to
+    p(window | class), which is what a hidden Markov model asks for (Bourlard & Morgan, 1994).
+
+    Parameters
+    ----------
+    probabilities : np.ndarray [shape=(n, classes)]
+        Of one recording.
+    transition : np.ndarray [shape=(classes, classes)]
+        Row: the class now. Column: the class one frame later.
+    priors : np.ndarray [shape=(classes,)]
+        The share of each class where the network was trained.
+    evidence : float
+        What a frame counts. Neighbouring windows share seven eighths of their audio, so they are
+        not independent witnesses, and less than 1 is fair.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=int64]
+        The labels.
+    """
+    probabilities = np.asarray(probabilities, dtype=float)
+    if not len(probabilities):
+        return np.zeros(0, dtype=np.int64)
+    step = np.log(np.maximum(transition, TINY))
+    prior = np.log(np.maximum(priors, TINY))
+    heard = evidence * (np.log(np.maximum(probabilities, TINY)) - prior)
+    best = prior + heard[0]
+    came_from = np.zeros(heard.shape, dtype=np.int64)
+    for i in range(1, len(heard)):
+        ways = best[:, None] + step
+        came_from[i] = ways.argmax(axis=0)
+        best = ways.max(axis=0) + heard[i]
+    path = np.empty(len(heard), dtype=np.int64)
+    path[-1] = best.argmax()
+    for i in range(len(heard) - 1, 0, -1):
+        path[i - 1] = came_from[i, path[i]]
+    return path
+
+
+def smooth(
+    probabilities: np.ndarray,
+    method: str,
+    *,
+    hop_seconds: float,
+    seconds: float = 1.5,
+    evidence: float = 0.125,
+    transition: np.ndarray | None = None,
+    priors: np.ndarray | None = None,
+) -> np.ndarray:
+    """Turn the probabilities of one recording into labels, by one of :data:`METHODS`.
+
+    Parameters
+    ----------
+    probabilities : np.ndarray [shape=(n, classes)]
+        Of one recording.
+    method : str
+        ``none`` takes the most probable class of each frame, ``median`` after :func:`median`,
+        ``minimum`` before :func:`minimum_duration`, and ``viterbi`` is :func:`viterbi`.
+    hop_seconds : float
+        The time between frames.
+    seconds : float
+        For ``median`` and ``minimum``.
+    evidence, transition, priors
+        For ``viterbi``.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=int64]
+        The labels.
+
+    Raises
+    ------
+    SmoothingError
+        If there is no such method, or it lacks what it needs.
+    """
+    if method not in METHODS:
+        raise SmoothingError(f"There is no smoothing {method!r}: take one of {', '.join(METHODS)}.")
+    if method == "viterbi":
+        if transition is None or priors is None:
+            raise SmoothingError(
+                "viterbi needs the transition probabilities and the priors of TRN: give both."
+            )
+        return viterbi(probabilities, np.asarray(transition), np.asarray(priors), evidence=evidence)
+    if method == "median":
+        probabilities = median(probabilities, seconds=seconds, hop_seconds=hop_seconds)
+    labels = np.asarray(probabilities).argmax(axis=1)
+    if method == "minimum":
+        labels = minimum_duration(labels, seconds=seconds, hop_seconds=hop_seconds)
+    return labels
+
+
+def _frames(seconds: float, hop_seconds: float, *, up: bool = False) -> int:
+    """Return how many frames a time is."""
+    if not (seconds >= 0 and hop_seconds > 0):
+        raise SmoothingError(
+            f"{seconds:g} s at a hop of {hop_seconds:g} s is no length of time: "
+            "give seconds, not negative, and a hop above 0."
+        )
+    frames = seconds / hop_seconds
+    return int(np.ceil(frames - 1e-6)) if up else round(frames)

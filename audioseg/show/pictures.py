@@ -1,0 +1,314 @@
+"""Pictures: label tracks under time, confusion, learning curves, shares; one colour a class.
+
+Every function draws into the axes it is given, or makes a figure of its own, and returns the
+figure. Nothing is shown or saved here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from audioseg.labels import CLASSES, Segment
+
+# of Okabe and Ito's palette: told apart in every common kind of colour vision, and, being of four
+# different lightnesses, in grey
+COLORS = {
+    "speech": "#0072B2",
+    "music": "#E69F00",
+    "speech+music": "#009E73",
+    "noise": "#C8C8C8",
+}
+TRAINING, VALIDATION = "#555555", "#CC3311"  # curves; no class has these
+GOAL = 0.80
+
+
+def legend(axes: Axes, classes: Sequence[str] = CLASSES, **where) -> None:
+    """Explain the classes' colours in a corner of the axes, or where matplotlib is told to."""
+    where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2} | where
+    handles = [Patch(color=COLORS[name], label=name) for name in classes]
+    axes.legend(handles=handles, ncols=len(classes), frameon=False, fontsize=9, **where)
+
+
+def draw_track(
+    axes: Axes, track: Sequence[Segment], *, bottom: float = 0.0, height: float = 1.0
+) -> None:
+    """Draw segments as boxes in their class's colour, along the time axis."""
+    for name in {segment.label for segment in track}:
+        spans = [(s.start, s.end - s.start) for s in track if s.label == name]
+        axes.broken_barh(spans, (bottom, height), facecolors=COLORS[name], linewidth=0)
+
+
+def timeline(
+    tracks: Mapping[str, Sequence[Segment]],
+    *,
+    duration: float,
+    start: float = 0.0,
+    samples: np.ndarray | None = None,
+    sample_rate: int = 16_000,
+    title: str = "",
+) -> Figure:
+    """Draw label tracks above each other, under the waveform where there is one.
+
+    Parameters
+    ----------
+    tracks : mapping of str to sequence of Segment
+        From top to bottom: the reference first, then estimates.
+    duration : float
+        Where the time axis ends, in seconds.
+    start : float
+        Where it starts.
+    samples : np.ndarray [shape=(n,)], optional
+        The recording from its beginning, between -1 and 1.
+    sample_rate : int
+        Samples a second.
+    title : str
+        What stands above.
+
+    Returns
+    -------
+    Figure
+    """
+    heights = [1.2] * (samples is not None) + [0.45] * len(tracks)
+    figure, column = plt.subplots(
+        len(heights),
+        1,
+        figsize=(10, 0.9 + sum(heights)),
+        sharex=True,
+        squeeze=False,
+        height_ratios=heights,
+        layout="constrained",
+    )
+    every = list(column[:, 0])
+    if samples is not None:
+        _waveform(every[0], samples, sample_rate, start, duration)
+    for axes, (name, track) in zip(every[len(every) - len(tracks) :], tracks.items(), strict=True):
+        draw_track(axes, track)
+        axes.set(ylim=(0, 1), yticks=[])
+        axes.set_ylabel(name, rotation=0, ha="right", va="center")
+    legend(every[0])
+    if title:
+        every[0].set_title(title, loc="right", fontsize=10)
+    every[-1].set(xlim=(start, duration), xlabel="time / s")
+    return figure
+
+
+def _waveform(
+    axes: Axes, samples: np.ndarray, sample_rate: int, start: float, end: float, columns: int = 1500
+) -> None:
+    """Draw the lowest and highest sample of each column of pixels."""
+    part = np.asarray(samples)[int(start * sample_rate) : int(end * sample_rate)]
+    per_column = max(1, len(part) // columns)
+    blocks = part[: len(part) // per_column * per_column].reshape(-1, per_column)
+    times = start + (np.arange(len(blocks)) + 0.5) * per_column / sample_rate
+    axes.fill_between(
+        times, blocks.min(axis=1), blocks.max(axis=1), color="#333333", linewidth=0.3, step="mid"
+    )
+    top = max(0.05, float(np.abs(part).max(initial=0.0))) * 1.05
+    axes.set(ylim=(-top, top), ylabel="amplitude")
+
+
+def embeddings(
+    embedding: np.ndarray, track: Sequence[Segment], *, hop_seconds: float, title: str = ""
+) -> Figure:
+    """Draw the embeddings of a recording, time to the right, above its label track.
+
+    Parameters
+    ----------
+    embedding : np.ndarray [shape=(n, features)]
+        One row a window.
+    track : sequence of Segment
+        What is heard when.
+    hop_seconds : float
+        The time between windows.
+    title : str
+        What stands above.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(10, 3.4), sharex=True, height_ratios=[6, 1], layout="constrained"
+    )
+    end = len(embedding) * hop_seconds
+    above.imshow(
+        np.asarray(embedding).T,
+        aspect="auto",
+        origin="lower",
+        cmap="magma",
+        interpolation="nearest",
+        extent=(0, end, 0, embedding.shape[1]),
+    )
+    above.set_ylabel("dimension")
+    above.set_title(title, loc="left", fontsize=10)
+    draw_track(below, track)
+    below.set(ylim=(0, 1), yticks=[], xlim=(0, end), xlabel="time / s")
+    legend(above, loc="lower right", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def class_shares(shares: Mapping[str, np.ndarray], classes: Sequence[str] = CLASSES) -> Figure:
+    """Draw what part of each split is of which class.
+
+    Parameters
+    ----------
+    shares : mapping of str to np.ndarray [shape=(classes,)]
+        The shares of each split, from top to bottom.
+    classes : sequence of str
+        Their names.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = plt.subplots(figsize=(10, 0.9 + 0.5 * len(shares)), layout="constrained")
+    for row, values in enumerate(shares.values()):
+        left = 0.0
+        for name, value in zip(classes, values, strict=True):
+            axes.barh(row, value, left=left, color=COLORS[name], height=0.7)
+            if value > 0.04:
+                shade = "white" if name in ("speech", "speech+music") else "black"
+                middle = left + value / 2
+                axes.text(middle, row, f"{value:.3f}", ha="center", va="center", color=shade)
+            left += value
+    axes.set(xlim=(0, 1), xlabel="share of the windows", yticks=range(len(shares)))
+    axes.set_yticklabels(shares)
+    axes.invert_yaxis()
+    legend(axes, classes)
+    return figure
+
+
+def learning_curves(
+    history: Mapping[str, Sequence[float]], *, majority_share: float, goal: float = GOAL
+) -> Figure:
+    """Draw loss and accuracy over the epochs, on TRN and VAL.
+
+    Parameters
+    ----------
+    history : mapping of str to sequence of float
+        ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``, one number an epoch, as Keras
+        returns them.
+    majority_share : float
+        The accuracy on VAL of always answering the most frequent class.
+    goal : float
+        Another accuracy to compare with.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
+    epochs = np.arange(1, len(history["loss"]) + 1)
+    for axes, what in ((left, "loss"), (right, "accuracy")):
+        axes.plot(epochs, history[what], "o-", color=TRAINING, markersize=4, label="TRN")
+        axes.plot(epochs, history[f"val_{what}"], "s-", color=VALIDATION, markersize=4, label="VAL")
+        axes.set(xlabel="epoch", ylabel=what, xlim=(0.5, len(epochs) + 0.5))
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    lines = ((majority_share, "always the most frequent class"), (goal, "goal"))
+    for level, what in lines:
+        right.axhline(level, color="black", linestyle=":", linewidth=1)
+        right.annotate(
+            f"{what}: {level:.3f}",
+            (1, level),
+            xycoords=("axes fraction", "data"),
+            xytext=(-4, -10),  # clear of a curve that runs just below
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=8,
+        )
+    values = [*history["loss"], *history["val_loss"]]
+    if max(values) > 100 * min(values) > 0:
+        left.set_yscale("log")
+    lowest = min(*history["accuracy"], *history["val_accuracy"])
+    right.set_ylim(min(0.5, lowest - 0.03), 1.0)
+    left.legend(frameon=False)
+    return figure
+
+
+def confusion(
+    matrix: np.ndarray,
+    classes: Sequence[str] = CLASSES,
+    *,
+    title: str = "",
+    axes: Axes | None = None,
+) -> Figure:
+    """Draw a confusion matrix: shares of each true class, with the counts below them.
+
+    Parameters
+    ----------
+    matrix : np.ndarray [shape=(classes, classes)]
+        ``matrix[i, j]`` counts frames of class ``i`` taken for ``j``.
+    classes : sequence of str
+        Their names.
+    title : str
+        What stands above.
+    axes : Axes, optional
+        Where to draw; a figure of its own by default.
+
+    Returns
+    -------
+    Figure
+    """
+    if axes is None:
+        _, axes = plt.subplots(figsize=(5.8, 4.6), layout="constrained")
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+    for (i, j), share in np.ndenumerate(shares):
+        shade = "white" if share > 0.5 else "black"
+        text = f"{share:.3f}\n{matrix[i, j]:,}"
+        axes.text(j, i, text, ha="center", va="center", color=shade, fontsize=9)
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), classes)
+    for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
+        for text in ticks:  # a coloured bar would be another thing to explain; names suffice
+            text.set_fontweight("bold")
+            text.set_color("#777777" if text.get_text() == "noise" else COLORS[text.get_text()])
+    axes.set(xlabel="estimate", ylabel="reference")
+    axes.set_title(title, fontsize=10)
+    return axes.figure
+
+
+def accuracy_bars(
+    axes: Axes, right: np.ndarray, values: np.ndarray, edges: Sequence[float], *, unit: str = ""
+) -> None:
+    """Draw the accuracy of frames by some property of theirs, with how many there are.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    right : np.ndarray [shape=(n,), dtype=bool]
+        Which frames are right.
+    values : np.ndarray [shape=(n,)]
+        The property; frames where it is nan are left out.
+    edges : sequence of float
+        Where one bar ends and the next begins. Bars at either end that no frame belongs to are
+        left out.
+    unit : str
+        Of the edges.
+    """
+    values, right = (array[~np.isnan(values)] for array in (np.asarray(values), right))
+    names = [f"< {edges[0]:g}", *(f"{a:g}–{b:g}" for a, b in pairwise(edges)), f"> {edges[-1]:g}"]
+    bins = np.digitize(values, edges)
+    first, last = bins.min(initial=len(edges)), bins.max(initial=0)
+    shown = range(first, last + 1)
+    for i in shown:
+        inside = right[bins == i]
+        share = inside.mean() if len(inside) else 0.0
+        axes.bar(i, share, color=TRAINING)
+        if share > 0.15:  # high enough to hold the count
+            axes.text(i, 0.02, f"{len(inside):,}", ha="center", color="white", fontsize=8)
+            axes.text(i, share + 0.01, f"{share:.2f}", ha="center", fontsize=8)
+        else:
+            text = f"{share:.2f}\n{len(inside):,}" if len(inside) else "0"
+            axes.text(i, share + 0.01, text, ha="center", fontsize=8)
+    axes.set_xticks(shown, [names[i] for i in shown])
+    axes.set(xlim=(first - 0.6, last + 0.6), ylim=(0, 1.08), ylabel="accuracy", xlabel=unit)

@@ -1,0 +1,151 @@
+"""Compare all runs: a table and a chart of runs/*/metrics.json, against guessing and the goal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from audioseg.files import replacing
+from audioseg.show.pictures import GOAL, TRAINING, VALIDATION
+from audioseg.training import runs
+
+CHART = "board.png"
+COLUMNS = (
+    ("embedding", "weights", "{}"),
+    ("VAL acc.", "val_accuracy", "{:.3f}"),
+    ("macro F1", "val_macro_f1", "{:.3f}"),
+    ("TST acc.", "tst_accuracy", "{:.3f}"),
+    ("macro F1", "tst_macro_f1", "{:.3f}"),
+    ("event F1 0.5 s", "tst_event_f1_0.5s", "{:.3f}"),
+    ("1 s", "tst_event_f1_1.0s", "{:.3f}"),
+    ("training", "seconds", "{:.0f} s"),
+)
+
+
+def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the runs as lines of text, one a run, a dash for what a run does not have.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As :func:`audioseg.training.runs.table` returns them.
+
+    Returns
+    -------
+    str
+    """
+    lines = [["run", *(title for title, _, _ in COLUMNS)]]
+    for row in rows:
+        cells = ["-" if row.get(key) is None else form.format(row[key]) for _, key, form in COLUMNS]
+        lines.append([row["name"], *cells])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        ).rstrip()
+        for line in lines
+    )
+
+
+def by_corpus(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Put together the runs that were scored on the same recordings; others do not compare."""
+    groups: dict[Any, list] = {}
+    for row in rows:
+        groups.setdefault(row.get("corpus"), []).append(row)
+    return list(groups.values())
+
+
+def chart(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Draw the accuracy of each run on VAL, and on TST where it has been tested.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As :func:`audioseg.training.runs.table` returns them. Each corpus has its axes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    groups = by_corpus(rows)
+    figure = Figure(
+        figsize=(9, 0.4 + sum(1.2 + 0.42 * len(group) for group in groups)), layout="constrained"
+    )
+    ratios = [1 + len(group) for group in groups]
+    every = figure.subplots(len(groups), sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    for axes, group in zip(every, groups, strict=True):
+        _draw_corpus(axes, group)
+        if len(groups) > 1:
+            axes.set_title(f"{_name(group[0])}\n\n", loc="left", fontsize=9)
+    lowest = min(row.get(key, 1) for row in rows for key in ("val_accuracy", "tst_accuracy"))
+    every[-1].set(xlim=(min(0.6, lowest) - 0.02, 1.005), xlabel="accuracy")
+    handles = {
+        label: handle
+        for axes in every
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles, loc="outside lower left", ncols=2, frameon=False)
+    return figure
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    """Return what a run's corpus is called here."""
+    return f"VAL {str(row.get('corpus'))[:6]} of {row.get('val_minutes', float('nan')):g} min"
+
+
+def _draw_corpus(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the runs of one corpus, a line each."""
+    of_val = [row["val_accuracy"] for row in rows]
+    axes.hlines(range(len(rows)), 0, of_val, color="#DDDDDD", linewidth=6, zorder=1)
+    axes.scatter(of_val, range(len(rows)), color=VALIDATION, marker="s", label="VAL", zorder=3)
+    tested = [(row["tst_accuracy"], i) for i, row in enumerate(rows) if "tst_accuracy" in row]
+    if tested:
+        axes.scatter(
+            *zip(*tested, strict=True), s=90, color=TRAINING, label="TST, smoothed", zorder=2
+        )  # larger, as it may lie below that of VAL
+    guess = rows[0]["val_majority_share"]
+    for level, what in ((guess, "always one class"), (GOAL, "goal")):
+        axes.axvline(level, color="black", linestyle=":", linewidth=1, zorder=0)
+        axes.annotate(
+            f"{what}\n{level:.3f}",
+            (level, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
+    axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
+    axes.set(ylim=(len(rows) - 0.4, -0.6))
+
+
+def show(folder: str | os.PathLike = runs.FOLDER) -> None:
+    """Print the table, draw the chart, and say where they are.
+
+    Raises
+    ------
+    RunError
+        If there is no run yet, or one cannot be read.
+    """
+    rows = runs.table(folder)
+    if not rows:
+        raise runs.RunError(f"{folder} holds no run yet: run a notebook 03 first.")
+    for group in by_corpus(rows):
+        best = group[0]
+        print(f"{text_table(group)}\n")
+        print(
+            f"best on {_name(best)}: {best['name']}; "
+            f"guessing: {best['val_majority_share']:.3f}, goal: {GOAL}\n"
+        )
+    place = Path(folder) / CHART
+    with replacing(place) as aside:
+        chart(rows).savefig(aside, dpi=110)
+    print(f"chart: {place}; weights, curves and confusion of a run: {Path(folder)}/<run>/")
+    executed = sorted(Path("executed").glob("*.ipynb"))
+    if executed:
+        print("notebooks as they ran: executed/; yours to change: those in this folder")

@@ -1,0 +1,147 @@
+"""What a network is shown of a recording, and what it says of it.
+
+A network of this course takes the embeddings of windows as they stand in the records, and gives
+the probabilities of the classes; everything in between is inside it. Its input shape says what it
+wants to see:
+
+``(128,)``
+    one window, and gives the class of that window;
+``(K, 128)``
+    K neighbouring windows (K odd), and gives the class of the one in the middle;
+``(None, 128)``
+    a recording of any length, and gives the class of each of its windows.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audioseg.errors import CourseError
+from audioseg.labels import CLASSES
+
+if TYPE_CHECKING:
+    import keras
+
+EMBEDDING_SIZE = 128
+BLOCK_WINDOWS, MARGIN_WINDOWS = 4_096, 1_024  # of a long recording that are taken at once
+
+
+class NetworkError(CourseError):
+    """A network that does not fit the course's form; one sentence that says what to do."""
+
+
+def neighbours(embedding: np.ndarray, recording: np.ndarray, *, reach: int) -> np.ndarray:
+    """Put beside each window its neighbours in the same recording.
+
+    Parameters
+    ----------
+    embedding : np.ndarray [shape=(n, features)]
+        The windows of any number of recordings, one after the other.
+    recording : np.ndarray [shape=(n,), dtype=int]
+        Which recording each is of.
+    reach : int
+        How many windows on each side. Beyond a recording's ends its first or last is repeated.
+
+    Returns
+    -------
+    np.ndarray [shape=(n, 2 * reach + 1, features)]
+        In order of time, the window itself in the middle.
+    """
+    first = np.searchsorted(recording, recording, side="left")
+    last = np.searchsorted(recording, recording, side="right") - 1
+    steps = np.arange(len(embedding))[:, None] + np.arange(-reach, reach + 1)
+    return embedding[np.clip(steps, first[:, None], last[:, None])]
+
+
+def excerpts(
+    values: np.ndarray, recording: np.ndarray, *, length: int, step: int | None = None
+) -> np.ndarray:
+    """Cut the windows of recordings into excerpts of one length.
+
+    Parameters
+    ----------
+    values : np.ndarray [shape=(n, ...)]
+        Embeddings or labels of any number of recordings, one after the other.
+    recording : np.ndarray [shape=(n,), dtype=int]
+        Which recording each is of.
+    length : int
+        Windows in an excerpt. Recordings with fewer have none.
+    step : int, optional
+        Windows from the start of one to the start of the next; ``length`` by default. The last
+        excerpt of a recording ends with it, and may overlap the one before.
+
+    Returns
+    -------
+    np.ndarray [shape=(excerpts, length, ...)]
+    """
+    starts: list[int] = []
+    edges = [0, *(np.flatnonzero(np.diff(recording)) + 1), len(recording)]
+    for begin, end in pairwise(edges):
+        if end - begin >= length:
+            starts += range(begin, end - length, step or length)
+            starts.append(end - length)
+    return values[np.array(starts, dtype=int)[:, None] + np.arange(length)]
+
+
+def probabilities(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
+    """Return the probabilities of the classes for each window of one recording.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Of one of the three input shapes above.
+    embedding : np.ndarray [shape=(n, 128)]
+        All windows of the recording, in order.
+
+    Returns
+    -------
+    np.ndarray [shape=(n, classes), dtype=float32]
+    """
+    shape = input_shape(network)
+    n = len(embedding)
+    parts = [np.zeros((0, network.output_shape[-1]), dtype=np.float32)]
+    if shape == (None, EMBEDDING_SIZE):
+        # a long recording goes block by block, each with what is heard before and after it
+        for begin in range(0, n, BLOCK_WINDOWS):
+            left = max(0, begin - MARGIN_WINDOWS)
+            end = min(n, begin + BLOCK_WINDOWS)
+            block = embedding[left : end + MARGIN_WINDOWS]
+            answer = np.asarray(network(block[None].astype(np.float32), training=False))[0]
+            parts.append(answer[begin - left : end - left])
+    else:
+        reach = 0 if len(shape) == 1 else shape[0] // 2
+        for begin in range(0, n, BLOCK_WINDOWS):
+            steps = np.arange(begin, min(n, begin + BLOCK_WINDOWS))[:, None]
+            around = np.clip(steps + np.arange(-reach, reach + 1), 0, n - 1)
+            block = embedding[around].reshape(-1, *shape).astype(np.float32)
+            parts.append(np.asarray(network(block, training=False)))
+    return np.concatenate(parts)
+
+
+def probabilities_of(
+    network: keras.Model, embedding: np.ndarray, recording: np.ndarray
+) -> np.ndarray:
+    """Return :func:`probabilities` of each recording, one after the other as they came."""
+    edges = np.flatnonzero(np.diff(recording)) + 1
+    return np.concatenate([probabilities(network, part) for part in np.split(embedding, edges)])
+
+
+def input_shape(network: keras.Model) -> tuple[int | None, ...]:
+    """Return a network's input shape without the batch, checked."""
+    shape = network.input_shape
+    good = isinstance(shape, tuple) and shape[-1] == EMBEDDING_SIZE and len(shape) in (2, 3)
+    if not good or (len(shape) == 3 and shape[1] is not None and shape[1] % 2 == 0):
+        raise NetworkError(
+            f"The network's input has the shape {shape}: a network takes (None, 128), "
+            "(None, K, 128) with an odd K, or (None, None, 128)."
+        )
+    sizes = network.output_shape
+    if sizes[-1] != len(CLASSES) or len(sizes) != (3 if len(shape) == 3 and not shape[1] else 2):
+        raise NetworkError(
+            f"The network's output has the shape {sizes} for an input of {shape}: a network "
+            f"ends in a softmax over the {len(CLASSES)} classes."
+        )
+    return shape[1:]

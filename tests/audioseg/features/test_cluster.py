@@ -1,0 +1,97 @@
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+from extract_with_fake import ROOT, SCRIPT, command, hashes, main
+from fake_embedding import FakeSource, SlowSource
+from recordings import write_corpus
+
+
+def test_without_dask(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    corpus = write_corpus(tmp_path / "corpus", recordings=2)
+    options = ["--corpus", str(corpus), "--scheduler", "tcp://127.0.0.1:1"]
+    assert main(options, source_class=FakeSource) == 2
+    assert "requirements-cluster.txt" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip(
+        "distributed",
+        reason="Dask is an extra: python -m pip install -r requirements-cluster.txt",
+    )
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+    ) as local:
+        yield local
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_two_workers_one_killed(tmp_path, cluster):
+    corpus = write_corpus(tmp_path / "corpus", recordings=20, seconds=1.0)
+    assert main(["--corpus", str(corpus)], source_class=FakeSource) == 0
+    reference = hashes(corpus / "embeddings")
+    (corpus / "embeddings").rename(corpus / "reference")
+    client = cluster.get_client()
+    processes = client.run(os.getpid)
+    assert len(processes) == 2
+    killed = []
+
+    def kill_one():
+        while not list((corpus / "embeddings").rglob("parts/*/r*")):
+            time.sleep(0.005)
+        killed.append(next(iter(processes.values())))
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one, daemon=True)
+    killer.start()
+    options = ["--corpus", str(corpus), "--scheduler", cluster.scheduler_address]
+    assert main(options, source_class=SlowSource) == 0
+    killer.join(10)
+    assert killed
+    assert hashes(corpus / "embeddings") == reference
+
+
+def test_mini_on_a_cluster(tmp_path, cluster):
+    corpus = write_corpus(tmp_path / "corpus", recordings=4, seconds=3.0)
+    options = ["--corpus", str(corpus), "--weights", "mini"]
+    # in a process of its own: in this one, TensorFlow may have started with other threads
+    done = command(SCRIPT, *options, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    reference = hashes(corpus / "embeddings")
+    (corpus / "embeddings").rename(corpus / "reference")
+    done = command(SCRIPT, *options, "--scheduler", cluster.scheduler_address, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert hashes(corpus / "embeddings") == reference
+
+
+def test_bad_recordings_and_no_scheduler(tmp_path, cluster, capsys):
+    corpus = write_corpus(tmp_path / "corpus", recordings=4)
+    (corpus / "TRN" / "r00.wav").write_bytes(b"RIFF")
+    options = ["--corpus", str(corpus), "--scheduler"]
+    assert main([*options, cluster.scheduler_address], source_class=FakeSource) == 1
+    assert "TRN/r00: " in capsys.readouterr().err
+    assert main([*options, "nonsense://x"], source_class=FakeSource) == 2
+    assert "no Dask scheduler answers at nonsense://x" in capsys.readouterr().err
+
+
+def test_a_worker_with_other_weights(tmp_path, cluster, capsys):
+    """The workers take their own files, and these must be those of the run."""
+    corpus = write_corpus(tmp_path / "corpus", recordings=2)
+
+    class Here(FakeSource):
+        def load(self):
+            embedding = super().load()
+            embedding.sha256 = "c" * 64
+            return embedding
+
+        def __reduce__(self):
+            return FakeSource, (self.weights, self.precision, self.batch_size)
+
+    options = ["--corpus", str(corpus), "--scheduler", cluster.scheduler_address]
+    assert main(options, source_class=Here) == 1
+    assert "has other weights" in capsys.readouterr().err

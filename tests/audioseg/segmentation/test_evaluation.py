@@ -1,0 +1,107 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import feat_ext
+from audioseg.labels import CLASSES, Segment, labels_at, write_label_track
+from audioseg.segmentation import evaluation
+
+HOP = 0.12
+TRACKS = {
+    "a": [Segment(0, 4, "speech"), Segment(4, 7, "speech+music"), Segment(7, 9, "noise")],
+    "b": [Segment(1, 5, "music"), Segment(5, 6, "speech")],  # from 0 to 1: noise
+}
+SECONDS = {"a": 9.0, "b": 6.0}
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Write the tables and label tracks of two recordings; return the folder and the frames."""
+    labels, recording = [], []
+    for number, (name, track) in enumerate(TRACKS.items()):
+        write_label_track(tmp_path / "TST" / f"{name}.txt", track)
+        times = feat_ext.window_times(int((SECONDS[name] - 0.975) / HOP) + 1, HOP)
+        labels.append(labels_at(track, times))
+        recording += [number] * len(times)
+    table = pd.DataFrame({"recording": SECONDS.keys(), "seconds": SECONDS.values()})
+    table.to_csv(tmp_path / "recordings.csv", index=False)
+    rows = [(name, *segment) for name, track in TRACKS.items() for segment in track]
+    about = pd.DataFrame(rows, columns=["recording", "start", "end", "label"])
+    about["voice"] = np.where(about.label.str.contains("speech"), "ada", None)
+    about["artist"] = np.where(about.label.str.contains("music"), "bob", None)
+    about["speech_to_music_db"] = np.where(about.label == "speech+music", 5.0, np.nan)
+    about["narrow_band"] = False
+    about.sample(frac=1, random_state=0).to_csv(tmp_path / "segments.csv", index=False)
+    label, recording = np.concatenate(labels), np.array(recording)
+    nothing = np.zeros((len(label), 0))
+    return tmp_path, feat_ext.Frames(nothing, nothing, label, recording, ("a", "b"), HOP)
+
+
+def test_references_have_no_gaps(corpus):
+    folder, frames = corpus
+    a, b = evaluation.references(folder, "TST", frames.names)
+    assert a == (TRACKS["a"], 9.0)
+    assert b.track[0] == Segment(0.0, 1.0, "noise")
+    with pytest.raises(evaluation.EvaluationError, match=r"no recording c, .*: run 02 again"):
+        evaluation.references(folder, "TST", ["c"])
+    (folder / "recordings.csv").unlink()
+    with pytest.raises(evaluation.EvaluationError, match=r"recordings\.csv cannot be read"):
+        evaluation.references(folder, "TST", ["a"])
+
+
+def test_what_is_right_scores_1_and_is_smoothed_by_recording(corpus):
+    folder, frames = corpus
+    reference = evaluation.references(folder, "TST", frames.names)
+    lengths = [one.seconds for one in reference]
+    certain = np.eye(len(CLASSES))[frames.label]
+    config = {"transitions": np.full((4, 4), 0.25), "priors": np.full(4, 0.25)}
+    for how in evaluation.CANDIDATES.values():
+        estimate = evaluation.estimate(certain, frames, lengths, config, **how)
+        assert [track[-1].end for track in estimate.tracks] == lengths
+    estimate = evaluation.estimate(certain, frames, lengths, config)
+    found = evaluation.score(frames, reference, estimate)
+    # a boundary that is off by half a hop may reach into another second
+    assert 0.8 < found.pop("segment_f1_1.0s") < 1
+    assert set(found.values()) == {1.0}
+
+
+def test_conditions_are_those_of_the_segment_that_is_heard(corpus):
+    folder, frames = corpus
+    reference = evaluation.references(folder, "TST", frames.names)
+    about = evaluation.conditions(folder, frames, reference)
+    assert len(about) == len(frames.label)
+    assert about.voice.notna().equals(about.label.str.contains("speech"))
+    assert about.artist.notna().equals(about.label.str.contains("music"))
+    assert about.speech_to_music_db.notna().equals(about.label == "speech+music")
+    first = about[about.recording == "b"].iloc[0]  # before the first segment of the table
+    assert (first.label, first.to_boundary) == ("noise", pytest.approx(1 - 0.4875))
+    (folder / "segments.csv").unlink()  # as in a corpus of one's own
+    less = evaluation.conditions(folder, frames, reference)
+    assert list(less) == ["recording", "time", "label", "to_boundary"]
+
+
+def test_by_group_counts_each_class(corpus):
+    folder, frames = corpus
+    about = evaluation.conditions(
+        folder, frames, evaluation.references(folder, "TST", frames.names)
+    )
+    right = (about.label == "speech").to_numpy()
+    table = evaluation.by_group(about, right, "voice")
+    assert list(table) == ["windows", "accuracy", "speech", "speech+music"]
+    assert table.loc["ada", ["speech", "speech+music"]].tolist() == [1.0, 0.0]
+    assert table.loc["ada", "accuracy"] == pytest.approx(right.sum() / table.loc["ada", "windows"])
+
+
+def test_worst_stretch_is_of_one_recording():
+    recording = np.repeat([0, 1], [200, 60])
+    wrong = np.zeros(260, dtype=bool)
+    wrong[190:215] = True  # ten at the end of the first, fifteen at the start of the second
+    assert evaluation.worst_stretch(wrong, recording, hop_seconds=HOP, seconds=1.8) == (
+        1,
+        pytest.approx(0.4875 - HOP / 2),
+    )
+    number, start = evaluation.worst_stretch(wrong[:200], recording[:200], hop_seconds=HOP)
+    assert number == 0
+    assert start + 10 >= 0.4875 + 199 * HOP  # the whole of it
+    # a recording shorter than the stretch
+    assert evaluation.worst_stretch(wrong[200:], recording[200:], hop_seconds=HOP)[0] == 1

@@ -1,0 +1,156 @@
+"""The bank that `mini` learns from, and the steps of its training, on sounds made here."""
+
+import io
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import soundfile as sf
+
+from vggish.frontend import SAMPLE_RATE, WINDOW_SAMPLES
+from vggish.mini import bank, mixing
+from vggish.mini import train as train_mini
+
+
+def tone(hertz, seconds=2.0):
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return 0.3 * np.sin(2 * np.pi * hertz * time) * (1 + np.sin(2 * np.pi * 4 * time)) / 2
+
+
+@pytest.fixture
+def audio(tmp_path, monkeypatch):
+    """A folder of packages, one of which keeps its sounds in an archive."""
+    sources = {
+        "speech": {"talk": r"\.wav$", "quiz": r"\.wav$"},
+        "music": {"songs": r"music/.*\.wav$"},
+        "effects": {"songs": r"sfx/.*\.wav$"},
+    }
+    monkeypatch.setattr(bank, "SOURCES", sources)
+    monkeypatch.setattr(bank, "HELD_OUT_PACKAGES", ("quiz",))
+    monkeypatch.setattr(bank, "HELD_OUT_SHARE", 0.0)
+    folder = tmp_path / "audio"
+    for package in ("talk", "quiz"):
+        (folder / package).mkdir(parents=True)
+        for i in range(3):
+            sf.write(folder / package / f"{i}.wav", tone(150 + 40 * i), SAMPLE_RATE)
+    (folder / "songs").mkdir()
+    with zipfile.ZipFile(folder / "songs" / "sound.pk3", "w") as archive:
+        for name, hertz in (("music/one", 440), ("music/two", 523), ("sfx/click", 2000)):
+            content = io.BytesIO()
+            sf.write(content, tone(hertz), 44_100, format="wav")
+            archive.writestr(f"{name}.wav", content.getvalue())
+    (folder / "talk" / "broken.wav").write_bytes(b"RIFF and no more")
+    return folder
+
+
+def test_packages_are_decoded_by_role_and_archives_are_looked_into(audio, tmp_path):
+    cache = tmp_path / "cache"
+    bank.collect(audio, cache)
+    music = bank.Sources.load(cache, "music", "train").files["songs"]
+    assert len(music) == 2
+    # 2 s at 16 kHz, written as if they were 44.1 kHz
+    assert len(music[0]) == pytest.approx(2 * SAMPLE_RATE * SAMPLE_RATE / 44_100, abs=100)
+    assert len(bank.Sources.load(cache, "effects", "train").files["songs"]) == 1
+
+
+def test_a_held_out_package_is_in_no_other_split(audio, tmp_path):
+    bank.collect(audio, tmp_path / "cache")
+    assert set(bank.Sources.load(tmp_path / "cache", "speech", "train").files) == {"talk"}
+    assert set(bank.Sources.load(tmp_path / "cache", "speech", "packages").files) == {"quiz"}
+    with pytest.raises(bank.BankError, match="no music for the split packages"):
+        bank.Sources.load(tmp_path / "cache", "music", "packages")
+
+
+def test_a_role_without_packages_is_refused(audio, tmp_path):
+    (audio / "songs" / "sound.pk3").unlink()
+    (audio / "songs").rmdir()
+    with pytest.raises(bank.BankError, match="no package with music: unpack at least one of songs"):
+        bank.collect(audio, tmp_path / "cache")
+
+
+def test_windows_are_of_one_length_finite_and_repeatable(audio, tmp_path):
+    bank.collect(audio, tmp_path / "cache")
+    mixer = mixing.Mixer(tmp_path / "cache", "train")
+    drawn = [mixer.window(np.random.default_rng(seed)) for seed in range(60)]
+    again = [mixer.window(np.random.default_rng(seed)) for seed in range(5)]
+    assert {kind for _, kind in drawn} == set(mixing.KINDS)
+    for samples, _ in drawn:
+        assert samples.shape == (WINDOW_SAMPLES,)
+        assert samples.dtype == np.float32
+        assert np.isfinite(samples).all()
+        assert np.abs(samples).max() <= 1
+    for (first, _), (second, _) in zip(drawn, again, strict=False):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    "codec", [("g722", 16_000), ("pcm_mulaw", 8_000), ("libopencore_amrnb", 8_000, 12_200)]
+)
+def test_a_codec_keeps_length_and_pitch(codec):
+    samples = tone(700, 1.0)[:WINDOW_SAMPLES]
+    result = mixing.codec_round_trip(samples, *codec)
+    assert len(result) == len(samples)
+    peaks = [np.abs(np.fft.rfft(s)).argmax() for s in (samples, result)]
+    assert abs(peaks[0] - peaks[1]) <= 4
+
+
+def test_singing_is_on_a_note():
+    rng = np.random.default_rng(0)
+    time = np.arange(WINDOW_SAMPLES) / SAMPLE_RATE
+    vowel = sum(np.sin(2 * np.pi * 110 * k * time) / k**1.5 for k in range(1, 30))
+    sung = mixing.sing(vowel, 300.0, rng)
+    assert len(sung) == WINDOW_SAMPLES
+    spectrum = np.abs(np.fft.rfft(sung * np.hanning(len(sung))))
+    frequencies = np.fft.rfftfreq(len(sung), 1 / SAMPLE_RATE)
+    assert spectrum[frequencies < 250].max() < 0.2 * spectrum[frequencies > 280].max()
+
+
+def test_nothing_voiced_nothing_sung():
+    result = mixing.sing(np.zeros(WINDOW_SAMPLES), 200.0, np.random.default_rng(0))
+    assert np.isfinite(result).all()
+
+
+def test_targets_are_centred_and_of_unit_size():
+    rng = np.random.default_rng(0)
+    weights = rng.random((40, 1024)) * 0.2
+    embeddings = (rng.random((600, 40)) @ weights).astype(np.float16)
+    targets = train_mini.Target(embeddings)(embeddings)
+    assert targets.shape == (600, 128)
+    assert abs(targets.mean()) < 0.05
+    assert targets.std() == pytest.approx(1, abs=0.1)
+
+
+def test_pca_whitens():
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(2, 1, (4000, 128)) @ rng.normal(0, 1, (128, 128))
+    eigen_vectors, means = train_mini.fit_pca(embeddings)
+    components = (embeddings - means) @ eigen_vectors.T
+    np.testing.assert_allclose(np.cov(components.T), np.eye(128), atol=0.02)
+
+
+def test_training_learns_and_what_is_exported_loads(tmp_path):
+    from vggish.mini.network import load_mini
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 256)
+    data = {
+        "windows": (rng.normal(-2, 1, (256, 96, 64)) + labels[:, None, None]).astype(np.float16),
+        "targets": np.where(labels[:, None] > 0, 1.0, -1.0) * np.ones((1, 128)),
+        "logits": np.where(labels[:, None] > 0, 3, -9) * np.ones((1, 521), np.float16),
+    }
+    data["targets"] = data["targets"].astype(np.float32)
+    model = train_mini.train(data, epochs=6, batch_size=32)
+    path = tmp_path / "mini.npz"
+    train_mini.export(keras.Model(model.input, model.output[0]), data["windows"], path)
+    embeddings = np.asarray(load_mini(path)(data["windows"].astype(np.float32)))
+    apart = np.linalg.norm(embeddings[labels == 0].mean(0) - embeddings[labels == 1].mean(0))
+    assert apart > 2 * embeddings[labels == 0].std(0).mean()
+
+
+def test_a_missing_teacher_is_one_sentence(tmp_path, capsys):
+    arguments = ["--teacher", str(tmp_path / "none.tflite"), "--audio", str(tmp_path)]
+    assert train_mini.main([*arguments, "--cache", str(tmp_path / "cache")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "none.tflite is no file" in error

@@ -1,0 +1,150 @@
+"""`mini`: a small embedding with VGGish's input and output shapes, trained for this course.
+
+It stands in for VGGish where Google's checkpoint cannot be had: 0.8 million parameters in place
+of 72 million, in a file of 1.6 MB beside this module. It was distilled from YAMNet, see
+:mod:`vggish.mini.train`; its 128 numbers are not VGGish's and the two never mix.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from vggish import EMBEDDING_SIZE
+from vggish.frontend import MEL_BANDS, WINDOW_FRAMES
+from vggish.weights import WeightsError
+
+WEIGHTS_PATH = Path(__file__).with_name("mini.npz")
+# mean and standard deviation of log-mel values over the bank, rounded
+LOG_MEL_MEAN, LOG_MEL_STD = -1.7, 1.8
+PCA_KEYS = ("pca_eigen_vectors", "pca_means")
+
+# (name, filters, kernel, stride). Plain convolutions, few and wide: on a CPU they run several
+# times faster for their arithmetic than the depthwise ones of mobile networks. The two strides
+# at the start leave 24 x 16 of 96 x 64 positions before the arithmetic begins.
+CONVOLUTIONS = (
+    ("conv1", 24, 5, 2),
+    ("conv2", 64, 3, 2),
+    ("conv3", 128, 3, 2),
+    ("conv4", 192, 3, 2),
+    ("conv5", 192, 3, 1),
+    ("conv6", 512, 1, 1),
+)
+
+
+def build_mini(*, batch_norm: bool = False) -> keras.Model:
+    """Build the network with random weights.
+
+    Parameters
+    ----------
+    batch_norm : bool
+        Put a batch normalisation behind every convolution, as training does. The shipped weights
+        have them folded into the convolutions.
+
+    Returns
+    -------
+    keras.Model
+        Log-mel windows (n, 96, 64), as :func:`vggish.frontend.windows` cuts them, to embeddings
+        (n, 128).
+    """
+    inputs = keras.Input((WINDOW_FRAMES, MEL_BANDS), name="log_mel")
+    x = layers.Rescaling(1 / LOG_MEL_STD, -LOG_MEL_MEAN / LOG_MEL_STD, name="standardize")(inputs)
+    x = layers.Reshape((WINDOW_FRAMES, MEL_BANDS, 1), name="channel")(x)
+    for name, filters, kernel, stride in CONVOLUTIONS:
+        x = layers.Conv2D(
+            filters, kernel, stride, padding="same", use_bias=not batch_norm, name=name
+        )(x)
+        if batch_norm:
+            x = layers.BatchNormalization(momentum=0.98, name=f"{name}_norm")(x)
+        x = layers.ReLU(name=f"{name}_relu")(x)
+    x = layers.GlobalAveragePooling2D(name="mean")(x)
+    # no activation, as in VGGish: the embedding takes both signs
+    return keras.Model(inputs, layers.Dense(EMBEDDING_SIZE, name="embedding")(x), name="mini")
+
+
+def fold_batch_norm(model: keras.Model) -> dict[str, np.ndarray]:
+    """Return the weights of a network without batch normalisation that computes the same.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From ``build_mini(batch_norm=True)``.
+
+    Returns
+    -------
+    dict of str to np.ndarray
+        ``<layer>/kernel`` and ``<layer>/bias``, float32.
+    """
+    weights = {}
+    for name, *_ in CONVOLUTIONS:
+        (kernel,) = model.get_layer(name).get_weights()
+        norm = model.get_layer(f"{name}_norm")
+        gamma, beta, mean, variance = norm.get_weights()
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+        weights[f"{name}/kernel"] = kernel * scale  # the last axis is the output channel
+        weights[f"{name}/bias"] = beta - mean * scale
+    kernel, bias = model.get_layer("embedding").get_weights()
+    return weights | {"embedding/kernel": kernel, "embedding/bias": bias}
+
+
+def _read(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Read the arrays of a weights file as float32, checked against the network."""
+    path = Path(path)
+    expected = {
+        f"{layer.name}/{kind}": tuple(value.shape)
+        for layer in build_mini().layers
+        for kind, value in zip(("kernel", "bias"), layer.weights, strict=False)
+    } | dict(zip(PCA_KEYS, ((EMBEDDING_SIZE, EMBEDDING_SIZE), (EMBEDDING_SIZE,)), strict=True))
+    try:
+        # a pickle in an npz runs code of whoever made it
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise WeightsError(
+            f"{path} is missing: it is part of the repository, restore it with git."
+        ) from None
+    except Exception as error:
+        raise WeightsError(
+            f"{path} is not a readable npz file of plain arrays ({error}): restore it with git."
+        ) from None
+    for name, shape in expected.items():
+        if name not in arrays:
+            raise WeightsError(f"{path} holds no {name}: restore it with git.")
+        if arrays[name].shape != shape:
+            raise WeightsError(
+                f"{path} holds {name} with the shape {arrays[name].shape}, mini needs {shape}: "
+                "restore it with git, or train it anew with vggish.mini.train."
+            )
+        if not np.isfinite(arrays[name]).all():
+            raise WeightsError(f"{path} holds {name} with values that are not finite.")
+    return {name: arrays[name].astype(np.float32) for name in expected}
+
+
+def load_mini(path: str | os.PathLike = WEIGHTS_PATH) -> keras.Model:
+    """Build the network with the trained weights.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A file of :mod:`vggish.mini.train`; the one beside this module unless told.
+
+    Returns
+    -------
+    keras.Model
+        (n, 96, 64) -> (n, 128).
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, unreadable or does not fit the network.
+    """
+    arrays = _read(path)
+    model = build_mini()
+    for layer in model.layers:
+        if layer.weights:
+            layer.set_weights([arrays[f"{layer.name}/kernel"], arrays[f"{layer.name}/bias"]])
+    return model

@@ -1,0 +1,379 @@
+"""Train `mini`, the small embedding the course ships, by distillation from YAMNet.
+
+    python -m vggish.mini.train --teacher yamnet.tflite --audio FOLDER --cache FOLDER
+
+The teacher is YAMNet as a TensorFlow Lite file (Google, Apache-2.0; one window of 15,600 samples
+in, 521 scores out). ``--audio`` holds unpacked Debian packages, one folder each::
+
+    apt-get download asc-music && dpkg -x asc-music_*.deb FOLDER/asc-music
+
+:data:`vggish.mini.bank.SOURCES` lists the packages and says which of their files are speech, music
+and effects; those of the list that are missing are left out. None of them is in the course's
+corpus.
+
+Four steps, each of which goes on where it was interrupted, by what it finds in ``--cache``:
+
+1. decode the packages to 16 kHz (some minutes, 2 GB);
+2. mix windows and ask the teacher about each: its embedding of 1024 numbers and 521 logits
+   (about 100 windows a second and core);
+3. train (about 40 minutes on two cores) a network that predicts 128 principal components of the
+   square root of the teacher's embedding, and from them the logits;
+4. fold the batch normalisation, fit the PCA of the 8-bit form, write ``mini.npz`` in float16, and
+   report how well it matches the teacher on held-out files and on held-out packages.
+
+The components are scaled to the fourth root of their variance ("half whitening"): near silence
+saturates the teacher, and in plain PCA most of the loss would be spent on telling silence from
+everything else; with full whitening most of it would be spent on noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from audioseg.files import replacing
+from vggish import EMBEDDING_SIZE
+from vggish.frontend import WINDOW_SAMPLES, log_mel
+from vggish.mini.bank import BankError, collect
+from vggish.mini.mixing import KINDS, Mixer
+from vggish.mini.network import WEIGHTS_PATH, build_mini, fold_batch_norm, load_mini
+
+CLASSES = 521
+EMBEDDING_TENSOR, LOGITS_TENSOR = 112, 113
+SHARD_WINDOWS = 2000
+# classes of AudioSet by their place among the 521: what the course is about counts more
+SPEECH, SINGING, MUSIC = slice(0, 6), slice(24, 33), slice(132, 277)
+LOGITS_WEIGHT = 0.02
+REPORTED = {"speech": 0, "singing": 24, "music": 132}
+
+
+def class_weights() -> np.ndarray:
+    """Return how much each class counts in the loss of the logits."""
+    weights = np.ones(CLASSES, np.float32)
+    weights[MUSIC] = 2
+    weights[SPEECH] = 4
+    weights[SINGING] = 4
+    weights[list(REPORTED.values())] = 6
+    return weights
+
+
+# -- 2. the teacher's answers
+
+
+def label_shard(job: tuple[str, str, str, int, str]) -> str:
+    """Mix the windows of a shard, ask the teacher, and write both.
+
+    Parameters
+    ----------
+    job : tuple
+        Path of the teacher, cache, split, the shard's number (which is its seed), path to write.
+    """
+    teacher, cache, split, number, path = job
+    interpreter = tf.lite.Interpreter(
+        teacher, experimental_preserve_all_tensors=True, num_threads=1
+    )
+    interpreter.allocate_tensors()
+    mixer = Mixer(Path(cache), split)
+    rng = np.random.default_rng([number, int.from_bytes(split.encode(), "little")])
+    windows = np.empty((SHARD_WINDOWS, 96, 64), np.float16)
+    embeddings = np.empty((SHARD_WINDOWS, 1024), np.float16)
+    logits = np.empty((SHARD_WINDOWS, CLASSES), np.float16)
+    kinds = []
+    for i in range(SHARD_WINDOWS):
+        samples, kind = mixer.window(rng)
+        interpreter.set_tensor(0, samples)
+        interpreter.invoke()
+        windows[i] = log_mel(samples)
+        embeddings[i] = interpreter.get_tensor(EMBEDDING_TENSOR)[0]
+        logits[i] = interpreter.get_tensor(LOGITS_TENSOR)[0]
+        kinds.append(kind)
+    with replacing(path) as aside:
+        np.savez(aside, windows=windows, embeddings=embeddings, logits=logits, kinds=kinds)
+    return path
+
+
+def label(teacher: Path, cache: Path, windows: int, workers: int) -> None:
+    """Write the shards of all splits that are not there yet, spread over processes."""
+    jobs = []
+    for split, count in (("files", 2), ("packages", 2), ("train", windows // SHARD_WINDOWS)):
+        for number in range(count):
+            path = cache / "shards" / f"{split}-{number:05d}.npz"
+            if not path.exists():
+                jobs.append((str(teacher), str(cache), split, number, str(path)))
+    # one thread a process: the threads of several BLAS pools only wait for each other
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        progress = tqdm(total=len(jobs) * SHARD_WINDOWS, desc="teacher", unit="window")
+        for _ in pool.imap_unordered(label_shard, jobs):
+            progress.update(SHARD_WINDOWS)
+
+
+def load_shards(cache: Path, split: str, shards: int | None = None) -> dict[str, np.ndarray]:
+    """Read windows (n, 96, 64), embeddings (n, 1024), logits (n, 521) and kinds (n,)."""
+    paths = sorted((cache / "shards").glob(f"{split}-*.npz"))[:shards]
+    parts: dict[str, list] = {"windows": [], "embeddings": [], "logits": [], "kinds": []}
+    for path in tqdm(paths, desc=f"reading {split}", unit="shard"):
+        with np.load(path) as file:
+            for key, values in parts.items():
+                values.append(file[key])
+    return {key: np.concatenate(values) for key, values in parts.items()}
+
+
+# -- 3. training
+
+
+class Target:
+    """What the embedding is trained to be: half-whitened components of the teacher's.
+
+    Parameters
+    ----------
+    embeddings : np.ndarray [shape=(n, 1024)]
+        The teacher's. They are not negative, and their square root is less skewed.
+    """
+
+    def __init__(self, embeddings: np.ndarray):
+        roots = np.sqrt(embeddings[:: max(1, len(embeddings) // 60_000)].astype(np.float64))
+        self.means = roots.mean(0)
+        variances, axes = np.linalg.eigh(np.cov((roots - self.means).T))
+        variances, axes = variances[::-1][:EMBEDDING_SIZE], axes[:, ::-1][:, :EMBEDDING_SIZE]
+        self.axes = axes / variances**0.25
+        self.axes /= ((roots - self.means) @ self.axes).std()
+
+    def __call__(self, embeddings: np.ndarray) -> np.ndarray:
+        """Return the components (n, 128)."""
+        result = np.empty((len(embeddings), EMBEDDING_SIZE), np.float32)
+        for start in range(0, len(embeddings), 8192):
+            part = slice(start, start + 8192)
+            result[part] = (np.sqrt(embeddings[part].astype(np.float64)) - self.means) @ self.axes
+        return result
+
+
+def train(
+    data: dict[str, np.ndarray],
+    *,
+    epochs: float,
+    batch_size: int = 128,
+    learning_rate: float = 2e-3,
+    seed: int = 0,
+    validate=None,
+) -> keras.Model:
+    """Train the network with batch normalisation and a head for the teacher's classes.
+
+    Parameters
+    ----------
+    data : dict
+        From :func:`load_shards`, and ``targets`` (n, 128).
+    epochs : float
+        Passes over the windows.
+    validate : callable, optional
+        Called with the model a dozen times; returns a line to print.
+
+    Returns
+    -------
+    keras.Model
+        (n, 96, 64) -> embedding (n, 128) and logits (n, 521).
+    """
+    keras.utils.set_random_seed(seed)
+    body = build_mini(batch_norm=True)
+    model = keras.Model(body.input, [body.output, keras.layers.Dense(CLASSES)(body.output)])
+    count = len(data["windows"])
+    steps = int(count * epochs / batch_size)
+    warmup = min(500, steps // 10)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        1e-6, steps - warmup, warmup_target=learning_rate, warmup_steps=warmup
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=1e-2, clipnorm=5.0)
+    # not the normalisation, nor the biases
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    optimizer.build(model.trainable_variables)
+    weights = tf.constant(class_weights())
+
+    @tf.function(jit_compile=False)
+    def step(windows, targets, logits):
+        windows = tf.cast(windows, tf.float32)
+        with tf.GradientTape() as tape:
+            embedding, answer = model(windows, training=True)
+            distance = tf.reduce_mean((embedding - targets) ** 2)
+            entropy = tf.nn.sigmoid_cross_entropy_with_logits(
+                tf.sigmoid(tf.cast(logits, tf.float32)), answer
+            )
+            entropy = tf.reduce_mean(tf.reduce_sum(weights * entropy, -1))
+            loss = distance + LOGITS_WEIGHT * entropy
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+        return distance, entropy
+
+    rng = np.random.default_rng(seed)
+    order, losses = np.empty(0, int), []
+    with tqdm(total=steps, desc="training", unit="step", mininterval=5) as progress:
+        for number in range(steps):
+            if len(order) < batch_size:
+                order = rng.permutation(count)
+            chosen, order = np.sort(order[:batch_size]), order[batch_size:]
+            losses.append(
+                step(*(tf.constant(data[k][chosen]) for k in ("windows", "targets", "logits")))
+            )
+            progress.update()
+            if (number + 1) % 200 == 0:
+                means = np.mean([[float(v) for v in pair] for pair in losses], axis=0)
+                progress.set_postfix(distance=f"{means[0]:.3f}", entropy=f"{means[1]:.2f}")
+                losses = []
+            if validate and (number + 1) % max(1, steps // 12) == 0:
+                tqdm.write(f"step {number + 1}: {validate(model)}")
+    return model
+
+
+# -- 4. what comes out
+
+
+def predict(model: keras.Model, windows: np.ndarray, batch_size: int = 256) -> list[np.ndarray]:
+    """Run a model over many windows, in blocks."""
+    call = tf.function(lambda x: model(tf.cast(x, tf.float32), training=False))
+    blocks = [
+        call(tf.constant(windows[start : start + batch_size]))
+        for start in range(0, len(windows), batch_size)
+    ]
+    if not isinstance(blocks[0], (list, tuple)):
+        blocks = [[block] for block in blocks]
+    return [np.concatenate([b.numpy() for b in column]) for column in zip(*blocks, strict=True)]
+
+
+def fit_pca(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit the PCA of the 8-bit form: rotated, and scaled to unit variance.
+
+    Returns
+    -------
+    eigen_vectors : np.ndarray [shape=(128, 128), dtype=float32]
+        One component a row.
+    means : np.ndarray [shape=(128,), dtype=float32]
+    """
+    embeddings = embeddings.astype(np.float64)
+    means = embeddings.mean(0)
+    variances, axes = np.linalg.eigh(np.cov((embeddings - means).T))
+    eigen_vectors = (axes / np.sqrt(variances + 1e-9)).T[::-1]
+    return eigen_vectors.astype(np.float32), means.astype(np.float32)
+
+
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    """Turn logits into scores."""
+    return 1 / (1 + np.exp(-np.clip(values.astype(np.float64), -30, 30)))
+
+
+def match(model: keras.Model, data: dict[str, np.ndarray]) -> dict[str, float]:
+    """Compare embeddings and scores with the teacher's.
+
+    Returns
+    -------
+    dict of str to float
+        ``r2`` and ``cosine`` of the 128 components, ``top1`` the share of windows with the same
+        first class, and the correlation of the scores of speech, singing and music.
+    """
+    embedding, logits = predict(model, data["windows"])
+    targets = data["targets"]
+    norms = np.linalg.norm(embedding, axis=1) * np.linalg.norm(targets, axis=1)
+    residual = ((embedding - targets) ** 2).sum()
+    result = {
+        "r2": 1 - residual / ((targets - targets.mean(0)) ** 2).sum(),
+        "cosine": np.mean((embedding * targets).sum(1) / norms),
+        "top1": np.mean(logits.argmax(1) == data["logits"].argmax(1)),
+    }
+    for name, place in REPORTED.items():
+        pair = sigmoid(data["logits"][:, place]), sigmoid(logits[:, place])
+        result[name] = np.corrcoef(*pair)[0, 1]
+    return {name: round(float(value), 3) for name, value in result.items()}
+
+
+def export(model: keras.Model, windows: np.ndarray, path: Path) -> None:
+    """Write the folded weights and the PCA in float16."""
+    arrays = {name: value.astype(np.float16) for name, value in fold_batch_norm(model).items()}
+    with replacing(path) as aside:
+        # the PCA is of what the shipped numbers compute, so they are written twice
+        empty = {
+            "pca_eigen_vectors": np.eye(EMBEDDING_SIZE, dtype=np.float32),
+            "pca_means": np.zeros(EMBEDDING_SIZE, np.float32),
+        }
+        np.savez_compressed(aside, **arrays, **empty)
+        (embeddings,) = predict(load_mini(aside), windows)
+        eigen_vectors, means = fit_pca(embeddings)
+        pca = {"pca_eigen_vectors": eigen_vectors, "pca_means": means}
+        np.savez_compressed(aside, **arrays, **pca)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m vggish.mini.train", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--teacher", type=Path, required=True, help="YAMNet as a .tflite file")
+    parser.add_argument("--audio", type=Path, required=True, help="folder of unpacked packages")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for what can be reused")
+    parser.add_argument("--out", type=Path, default=WEIGHTS_PATH, help="the weights to write")
+    parser.add_argument("--windows", type=int, default=260_000, help="windows to train on")
+    parser.add_argument("--epochs", type=float, default=5, help="passes over the windows")
+    parser.add_argument("--batch", type=int, default=128, help="windows a step")
+    parser.add_argument("--learning-rate", type=float, default=2e-3, help="its peak")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="teachers at work")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and order")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the four steps; return the exit status."""
+    options = parse(arguments)
+    started = time.monotonic()
+    try:
+        for path, kind in ((options.teacher, "file"), (options.audio, "folder")):
+            if not (path.is_file() if kind == "file" else path.is_dir()):
+                raise BankError(f"{path} is no {kind}: name the {kind} that holds it.")
+        collect(options.audio, options.cache)
+        label(options.teacher, options.cache, options.windows, options.workers)
+    except BankError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    data = load_shards(options.cache, "train", options.windows // SHARD_WINDOWS)
+    target = Target(data["embeddings"])
+    held_out = {split: load_shards(options.cache, split) for split in ("files", "packages")}
+    for part in (data, *held_out.values()):
+        part["targets"] = target(part.pop("embeddings"))
+    model = train(
+        data,
+        epochs=options.epochs,
+        batch_size=options.batch,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        validate=lambda model: match(model, held_out["files"]),
+    )
+    export(keras.Model(model.input, model.output[0]), data["windows"][:40_000], options.out)
+    report = {
+        "sha256": hashlib.sha256(options.out.read_bytes()).hexdigest(),
+        "bytes": options.out.stat().st_size,
+        "windows": len(data["windows"]),
+        "audio_hours": round(len(data["windows"]) * WINDOW_SAMPLES / 16_000 / 3600, 1),
+        "epochs": options.epochs,
+        "seconds": round(time.monotonic() - started),
+    }
+    for split, part in held_out.items():
+        report[f"held-out {split}"] = match(model, part)
+        for kind in KINDS:
+            chosen = part["kinds"] == kind
+            subset = {key: values[chosen] for key, values in part.items()}
+            report[f"held-out {split}, {kind}"] = match(model, subset)
+    print(json.dumps(report, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
