@@ -14,10 +14,11 @@ from collections.abc import Sequence
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported anywhere
 
 from audioseg.corpus import command as corpus
-from audioseg.errors import ArgumentError, CourseError
+from audioseg.errors import ArgumentError
 from audioseg.features import command as extract
 from audioseg.segmentation import command as segment
 from audioseg.training import command as board
+from vggish.errors import SentenceError
 
 COMMANDS = {"corpus": corpus, "extract": extract, "board": board, "segment": segment}
 DONE, FAILED, WRONG_ARGUMENTS, INTERRUPTED = 0, 1, 2, 130
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None, **more) -> int:
     except ArgumentError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_ARGUMENTS
-    except CourseError as error:
+    except SentenceError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
+from vggish.errors import SentenceError
 
-class CourseError(ValueError):
-    """A mistake that a person can put right; its message is one sentence that says how.
 
-    The command lines print the sentence alone, and so does a notebook.
-    """
-
-    def _render_traceback_(self) -> list[str]:
-        """Return what IPython shows in place of a stack trace."""
-        return [f"{type(self).__name__}: {self}"]
+class CourseError(SentenceError):
+    """A mistake that a person can put right; its message is one sentence that says how."""
 
 
 class ArgumentError(CourseError):

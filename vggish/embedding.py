@@ -23,10 +23,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from audioseg.errors import CourseError
 from audioseg.files import sha256_of
 from vggish import EMBEDDING_SIZE
 from vggish import weights as _weights
+from vggish.errors import SentenceError
 from vggish.fast import fast_chunks
 from vggish.frontend import (
     HOP_FRAMES,
@@ -49,7 +49,7 @@ PRECISIONS = ("float32", "bfloat16")
 ChunkFunction = Callable[[np.ndarray], np.ndarray]
 
 
-class EmbeddingError(CourseError):
+class EmbeddingError(SentenceError):
     """Audio or options that cannot be embedded; one sentence that says what to do."""
 
 

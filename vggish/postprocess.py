@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from audioseg.errors import CourseError
 from vggish import EMBEDDING_SIZE
+from vggish.errors import SentenceError
 from vggish.threads import one_blas_thread
 
 CLIP = 2.0
 
 
-class PostprocessError(CourseError):
+class PostprocessError(SentenceError):
     """PCA parameters or embeddings that do not fit; one sentence that says what to do."""
 
 

@@ -24,8 +24,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from audioseg.errors import CourseError
 from audioseg.files import DownloadError, download, replacing, sha256_of
+from vggish.errors import SentenceError
 from vggish.network import LAYERS, build_vggish
 from vggish.postprocess import PCA, PostprocessError
 
@@ -46,7 +46,7 @@ READ_ERRORS = (
 )
 
 
-class WeightsError(CourseError):
+class WeightsError(SentenceError):
     """Weights that are missing or do not fit; one sentence that says what to do."""
 
 

@@ -21,8 +21,8 @@ import av
 import numpy as np
 from tqdm.auto import tqdm
 
-from audioseg.errors import CourseError
 from audioseg.files import replacing
+from vggish.errors import SentenceError
 from vggish.frontend import SAMPLE_RATE
 
 AUDIO = r"\.(ogg|oga|wav|flac|mp3|opus)$"
@@ -120,7 +120,7 @@ FILES_PER_PACKAGE = {"speech": 3500, "music": 200, "effects": 350}
 SHORTEST_SAMPLES = 2000
 
 
-class BankError(CourseError):
+class BankError(SentenceError):
     """The bank cannot be built; one sentence that says what to do."""
 
 
