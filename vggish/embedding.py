@@ -12,20 +12,17 @@ blocks, and nothing is compiled anew for another length.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from audioseg.files import sha256_of
 from vggish import EMBEDDING_SIZE
 from vggish import weights as _weights
+from vggish.download import sha256_of
 from vggish.errors import SentenceError
 from vggish.fast import fast_chunks
 from vggish.frontend import (
@@ -42,7 +39,6 @@ from vggish.mini.network import load_mini
 from vggish.postprocess import PCA, quantize
 
 BATCH_SIZE = 64
-TRIM_CHUNKS = 8  # memory is handed back once in so many chunks: often enough, and it costs little
 PRECISIONS = ("float32", "bfloat16")
 
 # from the frames of a whole chunk, (hop (batch - 1) + 96, 64), to its embeddings, (batch, 128)
@@ -142,16 +138,12 @@ class Embedding:
         step = hop_frames * self.batch_size
         needed = step - hop_frames + WINDOW_FRAMES
         rest = np.empty((0, MEL_BANDS), np.float32)
-        made = 0
         for block in spectrogram_blocks:
             block = _checked_spectrogram(block)
             rest = np.concatenate([rest, block]) if len(rest) else block
             while len(rest) >= max(needed, step):
                 yield run(rest[:needed])
                 rest = rest[step:]
-                if made % TRIM_CHUNKS == 0:
-                    _give_memory_back()
-                made += 1
         count = len(windows(rest, hop_frames=hop_frames))
         if count:
             chunk = np.zeros((needed, MEL_BANDS), np.float32)
@@ -356,23 +348,6 @@ def _load_mini(*, precision: str, batch_size: int) -> Embedding:
         precision=precision,
         batch_size=batch_size,
     )
-
-
-def _give_memory_back() -> None:
-    """Hand memory that the C library holds unused back to the system.
-
-    glibc keeps what TensorFlow frees for later use, some 20 MB after VGGish's first chunk. Others
-    on the machine may need it, and taking it again costs little.
-    """
-    _malloc_trim()(0)
-
-
-@cache
-def _malloc_trim() -> Callable[[int], int]:
-    """Return glibc's ``malloc_trim``; where there is none, what does nothing."""
-    if not sys.platform.startswith("linux"):  # glibc is nowhere else
-        return lambda pad: 0
-    return getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: 0)  # musl has none
 
 
 def _checked_spectrogram(block: np.ndarray) -> np.ndarray:

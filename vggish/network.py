@@ -19,8 +19,6 @@ embedding** (the release of 2017 had a ReLU there, and some ports still have).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 
 from vggish import EMBEDDING_SIZE
@@ -37,13 +35,8 @@ DENSE_LAYERS = (("fc1_1", 4096), ("fc1_2", 4096), ("fc2", EMBEDDING_SIZE))
 LAYERS = tuple(name for block in (*CONV_BLOCKS, DENSE_LAYERS) for name, _ in block)
 
 
-def build_vggish(
-    *,
-    kernel_initializer: str = "he_normal",
-    narrower: int = 1,
-    initializers: Callable[[str], dict] | None = None,
-) -> keras.Model:
-    """Build VGGish, with random weights unless told where to take them.
+def build_vggish(*, kernel_initializer: str = "he_normal", narrower: int = 1) -> keras.Model:
+    """Build VGGish with random weights.
 
     Parameters
     ----------
@@ -52,9 +45,6 @@ def build_vggish(
         ``keras.utils.set_random_seed``.
     narrower : int
         Divides the number of channels and units, for quick tests; the embedding keeps its 128.
-    initializers : callable, optional
-        From a layer's name to its Keras options ``kernel_initializer`` and ``bias_initializer``.
-        What these return becomes the layer's weights without a copy.
 
     Returns
     -------
@@ -62,7 +52,6 @@ def build_vggish(
         From log-mel windows (n, 96, 64) to embeddings (n, 128): 72,141,184 parameters,
         863,895,552 multiply-adds a window.
     """
-    options = initializers or (lambda name: {"kernel_initializer": kernel_initializer})
     windows = keras.Input((WINDOW_FRAMES, MEL_BANDS), name="log_mel")
     signal = keras.layers.Reshape((WINDOW_FRAMES, MEL_BANDS, 1), name="one_channel")(windows)
     for number, block in enumerate(CONV_BLOCKS, start=1):
@@ -74,7 +63,7 @@ def build_vggish(
                 activation="relu",
                 data_format="channels_last",
                 name=name,
-                **options(name),
+                kernel_initializer=kernel_initializer,
             )(signal)
         pool = keras.layers.MaxPooling2D(2, data_format="channels_last", name=f"pool{number}")
         signal = pool(signal)
@@ -85,6 +74,6 @@ def build_vggish(
             units if last else units // narrower,
             activation=None if last else "relu",
             name=name,
-            **options(name),
+            kernel_initializer=kernel_initializer,
         )(signal)
     return keras.Model(windows, signal, name="vggish")

@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import argparse
 import glob
-import hashlib
 import math
 import os
 import sys
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,26 +21,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from audioseg.files import DownloadError, download, replacing, sha256_of
+from vggish.download import DownloadError, download, sha256_of
 from vggish.errors import SentenceError
 from vggish.network import LAYERS, build_vggish
-from vggish.postprocess import PCA, PostprocessError
+from vggish.postprocess import PCA
 
 FOLDER_VARIABLE = "VGGISH_WEIGHTS"
 DEFAULT_FOLDER = "weights"
-CONVERTED = "vggish.npz"  # the checkpoint's variables, quicker to read
 
-# what TensorFlow and numpy raise for files that are not what they should be
-READ_ERRORS = (
-    tf.errors.OpError,
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    EOFError,
-    zipfile.BadZipFile,
-)
+# what TensorFlow raises for files that are no checkpoint
+READ_ERRORS = (tf.errors.OpError, OSError, ValueError, KeyError, TypeError, RuntimeError)
 
 
 class WeightsError(SentenceError):
@@ -121,11 +108,30 @@ def load_checkpoint(path: str | os.PathLike) -> keras.Model:
         names = sorted(wanted & set(shapes), key=lambda name: -math.prod(shapes[name]))
         values = {name: _read_variable(prefix, name, types[name]) for name in names}
     except READ_ERRORS as error:
+        reason = str(error).strip().partition("\n")[0]
         raise WeightsError(
-            f"{path} is no TensorFlow checkpoint, or a damaged one ({_first_line(error)}): fetch "
-            "it again."
+            f"{path} is no TensorFlow checkpoint, or a damaged one ({reason}): fetch it again."
         ) from None
-    return _filled(path, values)
+    model = build_vggish(kernel_initializer="zeros")
+    faults = []
+    for name, variable in _variables(model).items():
+        value = values.pop(name, None)
+        if value is None:
+            faults.append(f"{name} is missing")
+        elif value.shape != variable.shape:
+            faults.append(f"{name} has the shape {tuple(value.shape)}, not {variable.shape}")
+        elif value.dtype != tf.float32:
+            faults.append(f"{name} is {value.dtype.name}, not float32")
+        elif not np.isfinite(value).all():
+            faults.append(f"{name} holds NaN or infinity")
+        else:
+            variable.assign(value)  # takes the value over, without a copy
+    if faults:
+        raise WeightsError(
+            f"{path} does not hold VGGish: {'; '.join(faults)}: use a checkpoint of the network "
+            "as released with AudioSet."
+        )
+    return model
 
 
 def save_checkpoint(model: keras.Model, path: str | os.PathLike) -> Path:
@@ -162,7 +168,7 @@ def save_checkpoint(model: keras.Model, path: str | os.PathLike) -> Path:
 
 def audioset_is_here() -> bool:
     """Tell whether Google's weights have been put into the weights' folder."""
-    return any((weights_folder() / name).is_file() for name in (CONVERTED, CHECKPOINT.name))
+    return (weights_folder() / CHECKPOINT.name).is_file()
 
 
 def load_audioset() -> tuple[keras.Model, str, PCA]:
@@ -183,13 +189,20 @@ def load_audioset() -> tuple[keras.Model, str, PCA]:
         If they are not there, or are not the published files.
     """
     folder = weights_folder()
-    _check_published(folder, PCA_PARAMETERS)
-    if (folder / CONVERTED).is_file():
-        model = _load_converted(folder / CONVERTED)
-    else:
-        _check_published(folder, CHECKPOINT)
-        model = load_checkpoint(folder / CHECKPOINT.name)
-    return model, CHECKPOINT.sha256, PCA.load(folder / PCA_PARAMETERS.name)
+    for file in (PCA_PARAMETERS, CHECKPOINT):
+        path = folder / file.name
+        if not path.is_file():
+            raise WeightsError(
+                f"{path} does not exist: run `make vggish`, or fetch {file.url} by hand to there "
+                f"(sha256 {file.sha256})."
+            )
+        if (got := sha256_of(path)) != file.sha256:
+            raise WeightsError(
+                f"{path} has the sha256 {got} and not {file.sha256}, so it is not Google's file: "
+                "remove it and run `make vggish`."
+            )
+    pca = PCA.load(folder / PCA_PARAMETERS.name)
+    return load_checkpoint(folder / CHECKPOINT.name), CHECKPOINT.sha256, pca
 
 
 def load_own(path: str | os.PathLike) -> tuple[keras.Model, str, PCA | None]:
@@ -207,25 +220,19 @@ def load_own(path: str | os.PathLike) -> tuple[keras.Model, str, PCA | None]:
     Raises
     ------
     WeightsError
-        If there is no readable checkpoint, or it or the PCA parameters do not fit.
+        If there is no readable checkpoint, or it does not fit.
+    PostprocessError
+        If the PCA parameters do not fit.
     """
     path = Path(path)
     model = load_checkpoint(path)
-    digest = hashlib.sha256()
-    for file in checkpoint_files(_prefix(path)):
-        with file.open("rb") as opened:
-            while block := opened.read(1 << 20):
-                digest.update(block)
     beside = path.with_name(PCA_PARAMETERS.name)
-    try:
-        pca = PCA.load(beside) if beside.exists() else None
-    except PostprocessError as error:
-        raise WeightsError(str(error)) from None
-    return model, digest.hexdigest(), pca
+    pca = PCA.load(beside) if beside.exists() else None
+    return model, sha256_of(*checkpoint_files(_prefix(path))), pca
 
 
 def fetch_audioset() -> Path:
-    """Fetch Google's weights into the weights' folder, verify and convert them.
+    """Fetch Google's weights into the weights' folder, and verify them.
 
     A broken download is resumed by the next call; what is there already is not fetched again.
 
@@ -238,23 +245,10 @@ def fetch_audioset() -> Path:
     ------
     DownloadError
         If a file cannot be fetched, or is not the published one.
-    WeightsError
-        If the checkpoint does not hold VGGish.
     """
     folder = weights_folder()
     for file in (PCA_PARAMETERS, CHECKPOINT):
-        if file is CHECKPOINT and (folder / CONVERTED).is_file():
-            _load_converted(folder / CONVERTED)  # the checkpoint itself is no longer needed
-            continue
         download(file.url, folder / file.name, sha256=file.sha256, size=file.size)
-    if not (folder / CONVERTED).is_file():
-        values = _variables(load_checkpoint(folder / CHECKPOINT.name))
-        with replacing(folder / CONVERTED) as aside:
-            np.savez(
-                aside,
-                source_sha256=CHECKPOINT.sha256,
-                **{name: variable.numpy() for name, variable in values.items()},
-            )
     return folder
 
 
@@ -268,7 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.parse_args(arguments)
     try:
         folder = fetch_audioset()
-    except (DownloadError, WeightsError) as error:
+    except DownloadError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -307,84 +301,12 @@ def _read_variable(prefix: Path, name: str, dtype: tf.DType) -> tf.Tensor:
     return value
 
 
-def _check_published(folder: Path, file: Published) -> None:
-    path = folder / file.name
-    if not path.is_file():
-        raise WeightsError(
-            f"{path} does not exist: run `make vggish`, or fetch {file.url} by hand to there "
-            f"(sha256 {file.sha256})."
-        )
-    got = sha256_of(path)
-    if got != file.sha256:
-        raise WeightsError(
-            f"{path} has the sha256 {got} and not {file.sha256}, so it is not Google's file: "
-            "remove it and run `make vggish`."
-        )
-
-
-def _load_converted(path: Path) -> keras.Model:
-    """Read what :func:`fetch_audioset` made of Google's checkpoint."""
-    again = "remove it and run `make vggish`."
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            source = str(stored["source_sha256"])
-            if source != CHECKPOINT.sha256:
-                raise WeightsError(f"{path} was made from another file ({source}): {again}")
-            return _filled(path, {name: stored[name] for name in stored.files})
-    except WeightsError:
-        raise
-    except READ_ERRORS as error:
-        raise WeightsError(f"{path} is damaged ({_first_line(error)}): {again}") from None
-
-
-def _filled(path: Path, values: dict[str, tf.Tensor | np.ndarray]) -> keras.Model:
-    """Build the plain network of these variables, named as in a checkpoint; empties the dict."""
-    faults = []
-
-    def initializer(name: str) -> Callable:
-        """Return what gives Keras the value itself: a variable filled later is held twice."""
-
-        def initial(shape: tuple[int, ...], dtype: str = "float32") -> tf.Tensor:
-            value = values.pop(name, None)
-            if value is None:
-                faults.append(f"{name} is missing")
-            elif tuple(value.shape) != tuple(shape):
-                faults.append(f"{name} has the shape {tuple(value.shape)}, not {tuple(shape)}")
-            elif tf.as_dtype(value.dtype) != tf.float32:
-                faults.append(f"{name} is {tf.as_dtype(value.dtype).name}, not float32")
-            elif not np.isfinite(np.asarray(value)).all():
-                faults.append(f"{name} holds NaN or infinity")
-            else:
-                return tf.convert_to_tensor(value)
-            return tf.zeros(shape, dtype)
-
-        return initial
-
-    def initializers(layer: str) -> dict[str, Callable]:
-        kernel, bias = variable_names(layer)
-        return {"kernel_initializer": initializer(kernel), "bias_initializer": initializer(bias)}
-
-    model = build_vggish(initializers=initializers)
-    for layer in map(model.get_layer, LAYERS):  # so that Keras can copy, save and load the model
-        layer.kernel_initializer = layer.bias_initializer = keras.initializers.Zeros()
-    if faults:
-        raise WeightsError(
-            f"{path} does not hold VGGish: {'; '.join(faults)}: use a checkpoint of the network "
-            "as released with AudioSet."
-        )
-    return model
-
-
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
     """Return the variables of the plain network by the checkpoint's names."""
     named = {}
     for layer in LAYERS:
         named |= zip(variable_names(layer), model.get_layer(layer).weights, strict=True)
     return named
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 if __name__ == "__main__":

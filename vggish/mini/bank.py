@@ -1,12 +1,14 @@
 """The audio that `mini` learns from: sources by role.
 
-A *bank* is a folder of unpacked packages. :data:`SOURCES` says which files of which package hold
-speech, music and effects; :func:`collect` decodes them once to 16 kHz int16 arrays, which
-:class:`Sources` draws from and :mod:`vggish.mini.mixing` mixes.
+A *bank* is a folder of unpacked packages. ``bank.csv`` says which files of which package (of
+Debian bookworm, none of which the course's corpus uses) hold speech, music and effects, by a
+pattern that is searched in their paths; :func:`collect` decodes them once to 16 kHz int16 arrays,
+which :class:`Sources` draws from and :mod:`vggish.mini.mixing` mixes.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -15,96 +17,20 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import av
 import numpy as np
+import soundfile as sf
 from tqdm.auto import tqdm
 
-from audioseg.files import replacing
 from vggish.errors import SentenceError
 from vggish.frontend import SAMPLE_RATE
+from vggish.resample import resample
 
 AUDIO = r"\.(ogg|oga|wav|flac|mp3|opus)$"
-# Debian packages (bookworm, main), none of which the course's corpus uses. A pattern is searched
-# in the path of a file; archives that games keep their sound in are looked into.
-SOURCES = {
-    "speech": {
-        "0ad-data": "audio/voice/.*" + AUDIO,
-        "codec2-examples": r"\.wav$",
-        "fillets-ng-data-nl": AUDIO,
-        "flight-of-the-amazon-queen": r"queen\.1c/.*\.mp3$",
-        "freedroidrpg-data": "(voice_samples|tux_ingame_comments)/.*" + AUDIO,
-        "gcin-voice": AUDIO,
-        "hedgewars-data": "/voices/.*" + AUDIO,
-        "klettres-data": AUDIO,
-        "ktuberling-data": AUDIO,
-        "pocketsphinx-testdata": r"\.wav$",
-        "redeclipse-data": "sounds/(voice|announcer)/.*" + AUDIO,
-        "scratch": "(Human|Vocals)/.*" + AUDIO,
-        "tuxpaint-stamps-default": r"_desc.*\.ogg$",
-        "unknown-horizons": "audio/voice/.*" + AUDIO,
-        "warmux-data": "/voices/.*" + AUDIO,
-        "warzone2100-data": "audio/(memressp|tutorial|countdown|vtoltalk|taunts|extra)/.*" + AUDIO,
-    },
-    "music": {
-        "0ad-data": "audio/music/.*" + AUDIO,
-        "asc-music": AUDIO,
-        "colobot-common-sounds": "/music/.*" + AUDIO,
-        "drascula-music": "/audio/.*" + AUDIO,
-        "flare-game": "/music/.*" + AUDIO,
-        "freedroidrpg-data": "/music/.*" + AUDIO,
-        "hedgewars-data": "/Music/.*" + AUDIO,
-        "lincity-ng-data": "/music/.*" + AUDIO,
-        "lugaru-data": "/music.*" + AUDIO,
-        "megaglest-data": "/music/.*" + AUDIO,
-        "nexuiz-music": AUDIO,
-        "openclonk-data": AUDIO,
-        "planetblupi-music-ogg": AUDIO,
-        "redeclipse-data": "/music/.*" + AUDIO,
-        "scratch": "(Music Loops|Instruments|Vocals)/.*" + AUDIO,
-        "searchandrescue-data": "/music/.*" + AUDIO,
-        "sonic-pi-samples": "/(loop|guit|ambi|bass|piano)_.*" + AUDIO,
-        "supertux-data": "/music/.*" + AUDIO,
-        "supertuxkart-data": "/music/.*" + AUDIO,
-        "ufoai-music": AUDIO,
-        "unknown-horizons": "/music/.*" + AUDIO,
-        "warmux-data": "/music/.*" + AUDIO,
-        "warzone2100-music": AUDIO,
-        "wesnoth-1.16-music": AUDIO,
-        "widelands-data": "/music/.*" + AUDIO,
-    },
-    "effects": {
-        "0ad-data": "audio/(?!music|voice).*" + AUDIO,
-        "colobot-common-sounds": "/sounds/.*" + AUDIO,
-        "endless-sky-data": AUDIO,
-        "flare-game": "/soundfx/.*" + AUDIO,
-        "freedroidrpg-data": "effects/(?!bot_sounds/voice|tux_ingame).*" + AUDIO,
-        "frozen-bubble-data": AUDIO,
-        "hedgewars-data": "/Sounds/[^/]*" + AUDIO,
-        "hydrogen-drumkits": AUDIO,
-        "lincity-ng-data": "/sounds/.*" + AUDIO,
-        "lugaru-data": "/Sounds/(?!music).*" + AUDIO,
-        "megaglest-data": "^(?!.*/music/).*" + AUDIO,
-        "minetest-data": AUDIO,
-        "openarena-data": "sound/(?!voices).*" + AUDIO,
-        "redeclipse-data": "sounds/(?!voice|announcer|music).*" + AUDIO,
-        "scratch": "(Animal|Effects|Electronic|Percussion)/.*" + AUDIO,
-        "searchandrescue-data": "/sounds/.*" + AUDIO,
-        "sonic-pi-samples": "/(?!loop|guit|ambi|bass|piano)[^/]*" + AUDIO,
-        "sound-icons": AUDIO,
-        "sound-theme-freedesktop": AUDIO,
-        "supertux-data": "/sounds/.*" + AUDIO,
-        "supertuxkart-data": "/(sfx|tracks)/.*" + AUDIO,
-        "tuxpaint-stamps-default": r"^(?!.*_desc).*\.ogg$",
-        "tuxtype-data": AUDIO,
-        "unknown-horizons": "/sounds/.*" + AUDIO,
-        "warmux-data": "/sound/(?!.*voices).*" + AUDIO,
-        "warzone2100-data": "audio/(sfx|ambient).*" + AUDIO,
-        "widelands-data": "/sound/.*" + AUDIO,
-    },
-}
-ROLES = tuple(SOURCES)
+ROLES = ("speech", "music", "effects")
+SOURCES_PATH = Path(__file__).with_name("bank.csv")
 # kept out of training as a whole: what `mini` does on packages that it never heard
 HELD_OUT_PACKAGES = (
     "codec2-examples",
@@ -124,6 +50,12 @@ class BankError(SentenceError):
     """The bank cannot be built; one sentence that says what to do."""
 
 
+def read_sources() -> list[tuple[str, str, str]]:
+    """Read role, package and pattern of what the bank is made of."""
+    with SOURCES_PATH.open(encoding="utf-8", newline="") as file:
+        return [tuple(row.values()) for row in csv.DictReader(file)]
+
+
 def audio_files(package: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     """Walk the sound files of an unpacked package, also those inside a game's archives.
 
@@ -137,7 +69,7 @@ def audio_files(package: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     name : str
         Path below the package; a member of an archive is named ``archive/member``.
     opener : callable
-        Returns what PyAV can open.
+        Returns what soundfile can open.
     """
     for path in sorted(package.rglob("*")):
         if not path.is_file() or path.is_symlink():
@@ -146,14 +78,11 @@ def audio_files(package: Path) -> Iterator[tuple[str, Callable[[], object]]]:
         if path.suffix in (".zip", ".pk3", ".wz"):
             archive = zipfile.ZipFile(path)  # read lazily; closed with its last reference
             for member in sorted(m for m in archive.namelist() if re.search(AUDIO, m)):
-                yield (
-                    f"{name}/{member}",
-                    lambda archive=archive, member=member: io.BytesIO(archive.read(member)),
-                )
+                yield f"{name}/{member}", partial(archive.open, member)
         elif path.name == "queen.1c":
             yield from _queen_speech(path, name)
-        else:
-            yield name, lambda path=path: str(path)
+        elif re.search(AUDIO, name):
+            yield name, partial(path.open, "rb")
 
 
 def _queen_speech(path: Path, name: str) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -164,25 +93,15 @@ def _queen_speech(path: Path, name: str) -> Iterator[tuple[str, Callable[[], obj
         title = content[start : start + 12].split(b"\0")[0].decode("ascii", "replace")
         offset, size = struct.unpack(">II", content[start + 13 : start + 21])
         if title.endswith(".SB"):
-            yield (
-                f"{name}/{title}.mp3",
-                lambda offset=offset, size=size: io.BytesIO(content[offset : offset + size]),
-            )
+            yield f"{name}/{title}.mp3", partial(io.BytesIO, content[offset : offset + size])
 
 
 def decode(source: object, seconds: float) -> np.ndarray:
     """Decode the start of a sound file to 16 kHz, one channel, int16."""
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-    blocks, count = [np.empty(0, np.int16)], 0
-    with av.open(source) as container:
-        for frame in container.decode(audio=0):
-            frame.pts = None
-            for block in resampler.resample(frame):
-                blocks.append(block.to_ndarray()[0])
-                count += len(blocks[-1])
-            if count > seconds * SAMPLE_RATE:
-                break
-    return np.concatenate(blocks)[: int(seconds * SAMPLE_RATE)]
+    with sf.SoundFile(source) as file:
+        samples = file.read(int(seconds * file.samplerate), np.float32, always_2d=True)
+        mono = resample(samples.mean(axis=1), file.samplerate, SAMPLE_RATE)
+    return (32768 * mono).clip(-32768, 32767).astype(np.int16)
 
 
 def split_of(package: str, name: str) -> str:
@@ -209,17 +128,14 @@ def collect(audio: Path, cache: Path) -> None:
         If no package of some role is there.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    jobs = [
-        (role, package, pattern)
-        for role, packages in SOURCES.items()
-        for package, pattern in packages.items()
-        if (audio / package).is_dir()
-    ]
+    sources = read_sources()
+    jobs = [job for job in sources if (audio / job[1]).is_dir()]
     for role in ROLES:
         if role not in {job[0] for job in jobs}:
             raise BankError(
                 f"{audio} holds no package with {role}: unpack at least one of "
-                f"{', '.join(SOURCES[role])} there, with `dpkg -x PACKAGE.deb {audio}/PACKAGE`."
+                f"{', '.join(job[1] for job in sources if job[0] == role)} there, with "
+                f"`dpkg -x PACKAGE.deb {audio}/PACKAGE`."
             )
     for role, package, pattern in tqdm(jobs, desc="packages", unit="package"):
         index_path = cache / f"{role}-{package}.json"
@@ -231,19 +147,20 @@ def collect(audio: Path, cache: Path) -> None:
         pieces, index, position = [np.empty(0, np.int16)], [], 0
         for name, opener in tqdm(files, desc=f"{role} {package}", unit="file", leave=False):
             try:
-                samples = decode(opener(), FILE_SECONDS[role])
-            except (av.FFmpegError, IndexError, ValueError):
-                continue  # covers, playlists and the odd broken file
+                with opener() as source:
+                    samples = decode(source, FILE_SECONDS[role])
+            except (sf.LibsndfileError, zipfile.BadZipFile):
+                continue  # the odd broken file
             if len(samples) < SHORTEST_SAMPLES or np.abs(samples.astype(int)).max() < 100:
                 continue
             pieces.append(samples)
             index.append([name, position, position + len(samples)])
             position += len(samples)
-        # the index last: it says that the samples are there
-        with replacing(index_path.with_suffix(".npy")) as aside:
-            np.save(aside, np.concatenate(pieces))
-        with replacing(index_path) as aside:
-            aside.write_text(json.dumps(index), encoding="utf-8")
+        np.save(index_path.with_suffix(".npy"), np.concatenate(pieces))
+        # the index last, and whole or not at all: it says that the samples are there
+        aside = index_path.with_suffix(".part")
+        aside.write_text(json.dumps(index), encoding="utf-8")
+        aside.replace(index_path)
 
 
 @dataclass(frozen=True)

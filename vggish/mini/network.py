@@ -124,6 +124,15 @@ def _read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     return {name: arrays[name].astype(np.float32) for name in expected}
 
 
+def with_weights(arrays: dict[str, np.ndarray]) -> keras.Model:
+    """Build the network with weights as :func:`fold_batch_norm` names them."""
+    model = build_mini()
+    for layer in model.layers:
+        if layer.weights:
+            layer.set_weights([arrays[f"{layer.name}/kernel"], arrays[f"{layer.name}/bias"]])
+    return model
+
+
 def load_mini(path: str | os.PathLike = WEIGHTS_PATH) -> keras.Model:
     """Build the network with the trained weights.
 
@@ -142,9 +151,4 @@ def load_mini(path: str | os.PathLike = WEIGHTS_PATH) -> keras.Model:
     WeightsError
         If the file is missing, unreadable or does not fit the network.
     """
-    arrays = _read(path)
-    model = build_mini()
-    for layer in model.layers:
-        if layer.weights:
-            layer.set_weights([arrays[f"{layer.name}/kernel"], arrays[f"{layer.name}/bias"]])
-    return model
+    return with_weights(_read(path))

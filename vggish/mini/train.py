@@ -7,9 +7,8 @@ in, 521 scores out). ``--audio`` holds unpacked Debian packages, one folder each
 
     apt-get download asc-music && dpkg -x asc-music_*.deb FOLDER/asc-music
 
-:data:`vggish.mini.bank.SOURCES` lists the packages and says which of their files are speech, music
-and effects; those of the list that are missing are left out. None of them is in the course's
-corpus.
+``bank.csv`` lists the packages and says which of their files are speech, music and effects; those
+of the list that are missing are left out. None of them is in the course's corpus.
 
 Four steps, each of which goes on where it was interrupted, by what it finds in ``--cache``:
 
@@ -35,6 +34,8 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -42,14 +43,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.special import expit
 from tqdm.auto import tqdm
 
-from audioseg.files import replacing
 from vggish import EMBEDDING_SIZE
 from vggish.frontend import WINDOW_SAMPLES, log_mel
 from vggish.mini.bank import BankError, collect
 from vggish.mini.mixing import KINDS, Mixer
-from vggish.mini.network import WEIGHTS_PATH, build_mini, fold_batch_norm, load_mini
+from vggish.mini.network import WEIGHTS_PATH, build_mini, fold_batch_norm, with_weights
 
 CLASSES = 521
 EMBEDDING_TENSOR, LOGITS_TENSOR = 112, 113
@@ -73,7 +74,7 @@ def class_weights() -> np.ndarray:
 # -- 2. the teacher's answers
 
 
-def label_shard(job: tuple[str, str, str, int, str]) -> str:
+def label_shard(job: tuple[str, str, str, int, str]) -> None:
     """Mix the windows of a shard, ask the teacher, and write both.
 
     Parameters
@@ -100,14 +101,15 @@ def label_shard(job: tuple[str, str, str, int, str]) -> str:
         embeddings[i] = interpreter.get_tensor(EMBEDDING_TENSOR)[0]
         logits[i] = interpreter.get_tensor(LOGITS_TENSOR)[0]
         kinds.append(kind)
-    with replacing(path) as aside:
-        np.savez(aside, windows=windows, embeddings=embeddings, logits=logits, kinds=kinds)
-    return path
+    aside = Path(path).with_suffix(".part.npz")  # a shard is there when it is whole
+    np.savez(aside, windows=windows, embeddings=embeddings, logits=logits, kinds=kinds)
+    aside.replace(path)
 
 
 def label(teacher: Path, cache: Path, windows: int, workers: int) -> None:
     """Write the shards of all splits that are not there yet, spread over processes."""
     jobs = []
+    (cache / "shards").mkdir(parents=True, exist_ok=True)
     for split, count in (("files", 2), ("packages", 2), ("train", windows // SHARD_WINDOWS)):
         for number in range(count):
             path = cache / "shards" / f"{split}-{number:05d}.npz"
@@ -115,21 +117,15 @@ def label(teacher: Path, cache: Path, windows: int, workers: int) -> None:
                 jobs.append((str(teacher), str(cache), split, number, str(path)))
     # one thread a process: the threads of several BLAS pools only wait for each other
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        progress = tqdm(total=len(jobs) * SHARD_WINDOWS, desc="teacher", unit="window")
-        for _ in pool.imap_unordered(label_shard, jobs):
-            progress.update(SHARD_WINDOWS)
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        list(tqdm(pool.map(label_shard, jobs), total=len(jobs), desc="teacher", unit="shard"))
 
 
-def load_shards(cache: Path, split: str, shards: int | None = None) -> dict[str, np.ndarray]:
+def load_shards(cache: Path, split: str, count: int | None = None) -> dict[str, np.ndarray]:
     """Read windows (n, 96, 64), embeddings (n, 1024), logits (n, 521) and kinds (n,)."""
-    paths = sorted((cache / "shards").glob(f"{split}-*.npz"))[:shards]
-    parts: dict[str, list] = {"windows": [], "embeddings": [], "logits": [], "kinds": []}
-    for path in tqdm(paths, desc=f"reading {split}", unit="shard"):
-        with np.load(path) as file:
-            for key, values in parts.items():
-                values.append(file[key])
-    return {key: np.concatenate(values) for key, values in parts.items()}
+    paths = sorted((cache / "shards").glob(f"{split}-?????.npz"))[:count]
+    shards = [dict(np.load(path)) for path in tqdm(paths, desc=f"reading {split}", unit="shard")]
+    return {key: np.concatenate([shard.pop(key) for shard in shards]) for key in list(shards[0])}
 
 
 # -- 3. training
@@ -154,21 +150,52 @@ class Target:
 
     def __call__(self, embeddings: np.ndarray) -> np.ndarray:
         """Return the components (n, 128)."""
-        result = np.empty((len(embeddings), EMBEDDING_SIZE), np.float32)
-        for start in range(0, len(embeddings), 8192):
-            part = slice(start, start + 8192)
-            result[part] = (np.sqrt(embeddings[part].astype(np.float64)) - self.means) @ self.axes
-        return result
+        parts = np.array_split(embeddings, 1 + len(embeddings) // 8192)  # for float64's memory
+        return np.concatenate(
+            [(np.sqrt(part, dtype=float) - self.means) @ self.axes for part in parts],
+            dtype=np.float32,
+        )
+
+
+class Batches(keras.utils.PyDataset):
+    """Windows in a new order every epoch, with what is wanted for each.
+
+    The arrays stay as they are; handed to ``fit`` themselves, they would be copied, all 3 GB.
+    """
+
+    def __init__(self, data: dict[str, np.ndarray], batch_size: int, seed: int):
+        super().__init__()
+        self.data, self.batch_size = data, batch_size
+        self.random = np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        return len(self.order) // self.batch_size
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        rows = np.sort(self.order[number * self.batch_size :][: self.batch_size])
+        windows, targets, logits = (self.data[k][rows] for k in ("windows", "targets", "logits"))
+        return windows.astype(np.float32), (targets, expit(logits.astype(np.float32)))
+
+    def on_epoch_end(self) -> None:
+        """Shuffle for the next epoch."""
+        self.order = self.random.permutation(len(self.data["windows"]))
+
+
+def entropy(scores: tf.Tensor, answer: tf.Tensor) -> tf.Tensor:
+    """Return the cross-entropy of the teacher's scores and our logits, summed over classes."""
+    each = tf.nn.sigmoid_cross_entropy_with_logits(scores, answer)
+    return tf.reduce_sum(class_weights() * each, axis=-1)
 
 
 def train(
     data: dict[str, np.ndarray],
     *,
-    epochs: float,
+    epochs: int,
     batch_size: int = 128,
     learning_rate: float = 2e-3,
     seed: int = 0,
-    validate=None,
+    validate: Callable[[keras.Model], object] | None = None,
 ) -> keras.Model:
     """Train the network with batch normalisation and a head for the teacher's classes.
 
@@ -176,10 +203,10 @@ def train(
     ----------
     data : dict
         From :func:`load_shards`, and ``targets`` (n, 128).
-    epochs : float
+    epochs : int
         Passes over the windows.
     validate : callable, optional
-        Called with the model a dozen times; returns a line to print.
+        Called with the model after every epoch; what it returns is printed.
 
     Returns
     -------
@@ -188,9 +215,10 @@ def train(
     """
     keras.utils.set_random_seed(seed)
     body = build_mini(batch_norm=True)
-    model = keras.Model(body.input, [body.output, keras.layers.Dense(CLASSES)(body.output)])
-    count = len(data["windows"])
-    steps = int(count * epochs / batch_size)
+    head = keras.layers.Dense(CLASSES, name="logits")(body.output)
+    model = keras.Model(body.input, [body.output, head])
+    batches = Batches(data, batch_size, seed)
+    steps = len(batches) * epochs
     warmup = min(500, steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
         1e-6, steps - warmup, warmup_target=learning_rate, warmup_steps=warmup
@@ -198,57 +226,15 @@ def train(
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=1e-2, clipnorm=5.0)
     # not the normalisation, nor the biases
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    optimizer.build(model.trainable_variables)
-    weights = tf.constant(class_weights())
-
-    @tf.function(jit_compile=False)
-    def step(windows, targets, logits):
-        windows = tf.cast(windows, tf.float32)
-        with tf.GradientTape() as tape:
-            embedding, answer = model(windows, training=True)
-            distance = tf.reduce_mean((embedding - targets) ** 2)
-            entropy = tf.nn.sigmoid_cross_entropy_with_logits(
-                tf.sigmoid(tf.cast(logits, tf.float32)), answer
-            )
-            entropy = tf.reduce_mean(tf.reduce_sum(weights * entropy, -1))
-            loss = distance + LOGITS_WEIGHT * entropy
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
-        return distance, entropy
-
-    rng = np.random.default_rng(seed)
-    order, losses = np.empty(0, int), []
-    with tqdm(total=steps, desc="training", unit="step", mininterval=5) as progress:
-        for number in range(steps):
-            if len(order) < batch_size:
-                order = rng.permutation(count)
-            chosen, order = np.sort(order[:batch_size]), order[batch_size:]
-            losses.append(
-                step(*(tf.constant(data[k][chosen]) for k in ("windows", "targets", "logits")))
-            )
-            progress.update()
-            if (number + 1) % 200 == 0:
-                means = np.mean([[float(v) for v in pair] for pair in losses], axis=0)
-                progress.set_postfix(distance=f"{means[0]:.3f}", entropy=f"{means[1]:.2f}")
-                losses = []
-            if validate and (number + 1) % max(1, steps // 12) == 0:
-                tqdm.write(f"step {number + 1}: {validate(model)}")
+    model.compile(optimizer, ["mse", entropy], loss_weights=[1, LOGITS_WEIGHT], jit_compile=False)
+    tell = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: print(validate(model)) if validate else None
+    )
+    model.fit(batches, epochs=epochs, callbacks=[tell])
     return model
 
 
 # -- 4. what comes out
-
-
-def predict(model: keras.Model, windows: np.ndarray, batch_size: int = 256) -> list[np.ndarray]:
-    """Run a model over many windows, in blocks."""
-    call = tf.function(lambda x: model(tf.cast(x, tf.float32), training=False))
-    blocks = [
-        call(tf.constant(windows[start : start + batch_size]))
-        for start in range(0, len(windows), batch_size)
-    ]
-    if not isinstance(blocks[0], (list, tuple)):
-        blocks = [[block] for block in blocks]
-    return [np.concatenate([b.numpy() for b in column]) for column in zip(*blocks, strict=True)]
 
 
 def fit_pca(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -267,11 +253,6 @@ def fit_pca(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return eigen_vectors.astype(np.float32), means.astype(np.float32)
 
 
-def sigmoid(values: np.ndarray) -> np.ndarray:
-    """Turn logits into scores."""
-    return 1 / (1 + np.exp(-np.clip(values.astype(np.float64), -30, 30)))
-
-
 def match(model: keras.Model, data: dict[str, np.ndarray]) -> dict[str, float]:
     """Compare embeddings and scores with the teacher's.
 
@@ -281,7 +262,7 @@ def match(model: keras.Model, data: dict[str, np.ndarray]) -> dict[str, float]:
         ``r2`` and ``cosine`` of the 128 components, ``top1`` the share of windows with the same
         first class, and the correlation of the scores of speech, singing and music.
     """
-    embedding, logits = predict(model, data["windows"])
+    embedding, logits = model.predict(data["windows"], batch_size=256, verbose=0)
     targets = data["targets"]
     norms = np.linalg.norm(embedding, axis=1) * np.linalg.norm(targets, axis=1)
     residual = ((embedding - targets) ** 2).sum()
@@ -291,25 +272,20 @@ def match(model: keras.Model, data: dict[str, np.ndarray]) -> dict[str, float]:
         "top1": np.mean(logits.argmax(1) == data["logits"].argmax(1)),
     }
     for name, place in REPORTED.items():
-        pair = sigmoid(data["logits"][:, place]), sigmoid(logits[:, place])
-        result[name] = np.corrcoef(*pair)[0, 1]
+        scores = expit(data["logits"][:, place], dtype=float), expit(logits[:, place], dtype=float)
+        result[name] = np.corrcoef(*scores)[0, 1]
     return {name: round(float(value), 3) for name, value in result.items()}
 
 
 def export(model: keras.Model, windows: np.ndarray, path: Path) -> None:
     """Write the folded weights and the PCA in float16."""
     arrays = {name: value.astype(np.float16) for name, value in fold_batch_norm(model).items()}
-    with replacing(path) as aside:
-        # the PCA is of what the shipped numbers compute, so they are written twice
-        empty = {
-            "pca_eigen_vectors": np.eye(EMBEDDING_SIZE, dtype=np.float32),
-            "pca_means": np.zeros(EMBEDDING_SIZE, np.float32),
-        }
-        np.savez_compressed(aside, **arrays, **empty)
-        (embeddings,) = predict(load_mini(aside), windows)
-        eigen_vectors, means = fit_pca(embeddings)
-        pca = {"pca_eigen_vectors": eigen_vectors, "pca_means": means}
-        np.savez_compressed(aside, **arrays, **pca)
+    # the PCA is of what the shipped numbers compute
+    embeddings = with_weights(arrays).predict(windows, batch_size=256, verbose=0)
+    eigen_vectors, means = fit_pca(embeddings)
+    aside = path.with_suffix(".part.npz")
+    np.savez_compressed(aside, **arrays, pca_eigen_vectors=eigen_vectors, pca_means=means)
+    aside.replace(path)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -322,7 +298,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, required=True, help="folder for what can be reused")
     parser.add_argument("--out", type=Path, default=WEIGHTS_PATH, help="the weights to write")
     parser.add_argument("--windows", type=int, default=260_000, help="windows to train on")
-    parser.add_argument("--epochs", type=float, default=5, help="passes over the windows")
+    parser.add_argument("--epochs", type=int, default=5, help="passes over the windows")
     parser.add_argument("--batch", type=int, default=128, help="windows a step")
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="its peak")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="teachers at work")

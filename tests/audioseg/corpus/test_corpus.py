@@ -225,7 +225,7 @@ def test_acquire_refuses_a_package_that_is_not_the_pinned_one(made, tmp_path, mo
     deb.write_bytes((made[0] / "raw" / deb.name).read_bytes()[:-9])
     sources = sources[sources.package == "sounds"]
     monkeypatch.setenv("DEBIAN_MIRROR", "http://127.0.0.1:9")
-    monkeypatch.setattr("audioseg.files.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("vggish.download.time.sleep", lambda seconds: None)
     with pytest.raises(DownloadError, match=r"sounds_1\.0_all\.deb"):
         acquire(sources, tmp_path / "raw")
     assert not (tmp_path / "raw" / "sounds_1.0").exists()

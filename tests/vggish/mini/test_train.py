@@ -21,12 +21,11 @@ def tone(hertz, seconds=2.0):
 @pytest.fixture
 def audio(tmp_path, monkeypatch):
     """A folder of packages, one of which keeps its sounds in an archive."""
-    sources = {
-        "speech": {"talk": r"\.wav$", "quiz": r"\.wav$"},
-        "music": {"songs": r"music/.*\.wav$"},
-        "effects": {"songs": r"sfx/.*\.wav$"},
-    }
-    monkeypatch.setattr(bank, "SOURCES", sources)
+    sources = tmp_path / "bank.csv"
+    sources.write_text(
+        "role,package,pattern\nspeech,talk,\nspeech,quiz,\nmusic,songs,music/\neffects,songs,sfx/\n"
+    )
+    monkeypatch.setattr(bank, "SOURCES_PATH", sources)
     monkeypatch.setattr(bank, "HELD_OUT_PACKAGES", ("quiz",))
     monkeypatch.setattr(bank, "HELD_OUT_SHARE", 0.0)
     folder = tmp_path / "audio"
