@@ -37,6 +37,7 @@ def extract(path, tmp_path, **options):
         )
 
 
+@pytest.mark.numeric
 def test_window_times():
     np.testing.assert_allclose(feat_ext.window_times(3), [0.4875, 0.6075, 0.7275])
     np.testing.assert_allclose(feat_ext.window_times(2, 0.96), [0.4875, 1.4475])

@@ -9,6 +9,7 @@ def some_pca(seed=0):
     return PCA(random.standard_normal((128, 128)), random.standard_normal(128))
 
 
+@pytest.mark.numeric
 def test_quantize_by_the_definition():
     pca = some_pca()
     embeddings = np.random.default_rng(1).standard_normal((50, 128)).astype(np.float32) / 8

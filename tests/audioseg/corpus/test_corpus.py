@@ -381,6 +381,7 @@ def test_phrases_are_where_the_sound_is():
     assert len(sound.find_phrases(noisy)) == 2
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 32_000, 44_100, 48_000])
 def test_every_rate_becomes_16_khz(tmp_path, rate):
     time_ = np.arange(rate) / rate
@@ -419,6 +420,7 @@ def test_the_telephone_keeps_the_time_and_narrows_nothing():
     assert spectrum[4_500:].max() < 0.01 * spectrum[300:3_000].max()
 
 
+@pytest.mark.numeric
 def test_hiss_has_level_1_whatever_its_colour():
     for pole in (0.0, 0.5, 0.9):
         noise = sound.hiss(200_000, np.random.default_rng(1), pole)

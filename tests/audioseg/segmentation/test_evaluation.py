@@ -65,6 +65,7 @@ def test_what_is_right_scores_1_and_is_smoothed_by_recording(corpus):
     assert set(found.values()) == {1.0}
 
 
+@pytest.mark.numeric
 def test_conditions_are_those_of_the_segment_that_is_heard(corpus):
     folder, frames = corpus
     reference = evaluation.references(folder, "TST", frames.names)
@@ -80,6 +81,7 @@ def test_conditions_are_those_of_the_segment_that_is_heard(corpus):
     assert list(less) == ["recording", "time", "label", "to_boundary"]
 
 
+@pytest.mark.numeric
 def test_by_group_counts_each_class(corpus):
     folder, frames = corpus
     about = evaluation.conditions(
@@ -92,6 +94,7 @@ def test_by_group_counts_each_class(corpus):
     assert table.loc["ada", "accuracy"] == pytest.approx(right.sum() / table.loc["ada", "windows"])
 
 
+@pytest.mark.numeric
 def test_worst_stretch_is_of_one_recording():
     recording = np.repeat([0, 1], [200, 60])
     wrong = np.zeros(260, dtype=bool)

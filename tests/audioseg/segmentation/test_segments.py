@@ -86,6 +86,7 @@ SECONDS = {
 # -- scores
 
 
+@pytest.mark.numeric
 def test_frame_scores_are_scikit_learns():
     rng = np.random.default_rng(0)
     reference = rng.choice(4, 500, p=(0.6, 0.2, 0.1, 0.1))
@@ -121,6 +122,7 @@ def test_labels_that_do_not_fit_are_refused(reference, estimate, part):
         scores.frame_scores(np.array(reference), np.array(estimate))
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("collar", EVENTS)
 def test_event_scores_are_sed_evals(collar):
     ours = scores.event_scores(PAIRS, collar=collar)
@@ -129,6 +131,7 @@ def test_event_scores_are_sed_evals(collar):
     assert ours.by_class == pytest.approx(by_class)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("resolution", SECONDS)
 def test_segment_scores_are_sed_evals(resolution):
     ours = scores.segment_scores(PAIRS, resolution=resolution)
@@ -137,6 +140,7 @@ def test_segment_scores_are_sed_evals(resolution):
     assert ours.by_class == pytest.approx(by_class)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("seed", range(5))
 def test_scores_are_sed_evals_where_it_is_installed(seed):
     sound_event = pytest.importorskip("sed_eval").sound_event
@@ -168,11 +172,13 @@ def test_scores_are_sed_evals_where_it_is_installed(seed):
     assert ours.f1 == pytest.approx(by_second.overall_f_measure()["f_measure"])
 
 
+@pytest.mark.numeric
 def test_segment_scores_of_some_classes():
     both = scores.segment_scores(PAIRS, classes=("speech", "music"))
     assert both.by_class == pytest.approx(SECONDS[1.0][3][:2])
 
 
+@pytest.mark.numeric
 def test_each_event_is_paired_once():
     reference, estimate = tracks(
         [(0, 10, "speech"), (10, 12, "music")],
@@ -204,6 +210,7 @@ def test_whole_track_fills_and_joins():
     ]
 
 
+@pytest.mark.numeric
 def test_distance_to_boundary():
     (track,) = tracks([(0, 2, "speech"), (2, 5, "music"), (5, 9, "noise")])
     assert scores.distance_to_boundary(track, [0.5, 2.0, 4.0]) == pytest.approx([1.5, 0.0, 1.0])
@@ -264,6 +271,7 @@ def test_viterbi_finds_the_best_of_all_paths():
     assert (smoothing.viterbi(answer, switch, priors) == best).all()
 
 
+@pytest.mark.numeric
 def test_transitions_do_not_cross_recordings():
     matrix = smoothing.transitions(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), classes=2)
     assert matrix == pytest.approx(np.array([[0.75, 0.25], [0.25, 0.75]]))
