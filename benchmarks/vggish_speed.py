@@ -27,10 +27,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import keras
 import numpy as np
@@ -314,7 +314,7 @@ def part_scaling(arguments: argparse.Namespace) -> None:
         ours = fast_chunks(model, hop_frames=hop_frames, batch_size=batch_size)
         plain = plain_chunks(model, hop_frames=hop_frames, batch_size=batch_size)
         best = take_turns(
-            {"ours": lambda: ours(frames), "plain": lambda: plain(frames)},  # noqa: B023
+            {"ours": partial(ours, frames), "plain": partial(plain, frames)},
             max(1, arguments.rounds // 2),
         )
         wall, processor = best["ours"]

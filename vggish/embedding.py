@@ -303,23 +303,30 @@ def load_embedding(
 
     Raises
     ------
-    WeightsError
-        If the weights are not there or do not fit.
+    WeightsError, PostprocessError
+        If the weights, or the PCA parameters beside them, are not there or do not fit.
     EmbeddingError
         If an option does not exist.
     """
-    options = {"precision": precision, "batch_size": batch_size}
     if weights == "auto":
         weights = "audioset" if _weights.audioset_is_here() else "mini"
+    name = str(weights)
     if weights == "mini":
-        return _load_mini(**options)
-    if weights == "audioset":
+        model, sha256, pca = load_mini(), sha256_of(MINI_PATH), PCA.load(MINI_PATH)
+    elif weights == "audioset":
         model, sha256, pca = _weights.load_audioset()
-        name = "audioset"
     else:
         model, sha256, pca = _weights.load_own(weights)
         name = Path(weights).stem
-    return Embedding(model, name=name, sha256=sha256, pca=pca, fast=True, **options)
+    return Embedding(
+        model,
+        name=name,
+        sha256=sha256,
+        pca=pca,
+        fast=weights != "mini",
+        precision=precision,
+        batch_size=batch_size,
+    )
 
 
 def plain_chunks(model: keras.Model, *, hop_frames: int, batch_size: int) -> ChunkFunction:
@@ -337,17 +344,6 @@ def plain_chunks(model: keras.Model, *, hop_frames: int, batch_size: int) -> Chu
         return network(tf.constant(batch)).numpy()
 
     return run
-
-
-def _load_mini(*, precision: str, batch_size: int) -> Embedding:
-    return Embedding(
-        load_mini(),
-        name="mini",
-        sha256=sha256_of(MINI_PATH),
-        pca=PCA.load(MINI_PATH),
-        precision=precision,
-        batch_size=batch_size,
-    )
 
 
 def _checked_spectrogram(block: np.ndarray) -> np.ndarray:
