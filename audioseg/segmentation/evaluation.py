@@ -19,6 +19,7 @@ from audioseg.errors import CourseError
 from audioseg.labels import CLASSES, Segment, read_label_track, segments_from_frames
 from audioseg.segmentation import scores
 from audioseg.segmentation.smoothing import smooth
+from audioseg.training.scores import frame_scores
 
 # what 04 chooses from, by name; the choice is made on VAL
 CANDIDATES: dict[str, dict[str, Any]] = {
@@ -157,7 +158,7 @@ def score(
         ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``event_f1_0.5s``, ``event_f1_1.0s``
         and ``segment_f1_1.0s``.
     """
-    of_frames = scores.frame_scores(frames.label, estimate.labels)
+    of_frames = frame_scores(frames.label, estimate.labels)
     pairs = [(r.track, track) for r, track in zip(reference, estimate.tracks, strict=True)]
     return {
         "accuracy": of_frames.accuracy,

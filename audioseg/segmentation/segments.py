@@ -1,10 +1,8 @@
-"""Segment a recording with a trained run: what is heard when, as label tracks."""
+"""Segment a recording with a trained run: what is heard when."""
 
 from __future__ import annotations
 
-import csv
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,15 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from audioseg.errors import CourseError
-from audioseg.files import replacing
-from audioseg.labels import CLASSES, Segment, segments_from_frames, write_label_track
+from audioseg.labels import CLASSES, Segment, segments_from_frames
 from audioseg.segmentation.smoothing import smooth
 
 if TYPE_CHECKING:  # importing these takes seconds
     from audioseg.training.runs import Run
     from vggish.embedding import Embedding
-
-OUTPUT_SUFFIXES = (".txt", ".csv", ".rttm")
 
 
 class SegmentationError(CourseError):
@@ -153,55 +148,6 @@ def segment(
         duration=seconds,
     )
     return Segmentation(Path(path).stem, seconds, hop_seconds, answer, labels, track)
-
-
-def export(result: Segmentation, stem: str | os.PathLike) -> list[Path]:
-    """Write an Audacity label track, a table, and an RTTM file.
-
-    Parameters
-    ----------
-    result : Segmentation
-        As :func:`segment` returns it.
-    stem : str or PathLike
-        The files' place and name, without a suffix.
-
-    Returns
-    -------
-    list of Path
-        The three files.
-    """
-    files = [Path(f"{stem}{suffix}") for suffix in OUTPUT_SUFFIXES]
-    write_label_track(files[0], result.track)
-    write_table(files[1], result)
-    write_rttm(files[2], result.track, name=result.name)
-    return files
-
-
-def write_table(path: str | os.PathLike, result: Segmentation) -> None:
-    """Write segments as CSV: start, end, label, and the mean probability of that label."""
-    changes = np.flatnonzero(np.diff(result.labels)) + 1
-    runs_of = np.split(np.arange(len(result.labels)), changes)
-    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["start", "end", "label", "probability"])
-        for (start, end, label), frames in zip(result.track, runs_of, strict=True):
-            sure = result.probabilities[frames, CLASSES.index(label)].mean()
-            writer.writerow([f"{start:.3f}", f"{end:.3f}", label, f"{sure:.3f}"])
-
-
-def write_rttm(path: str | os.PathLike, track: Sequence[Segment], *, name: str) -> None:
-    """Write segments in NIST's Rich Transcription Time Marked form.
-
-    One line a segment: type, file, channel, onset, duration, and the label where diarization has
-    the speaker's name. Fields are separated by blanks, so the name may not contain any.
-    """
-    file_id = re.sub(r"\s+", "_", name)
-    lines = [
-        f"SPEAKER {file_id} 1 {start:.3f} {end - start:.3f} <NA> <NA> {label} <NA> <NA>\n"
-        for start, end, label in track
-    ]
-    with replacing(path) as aside:
-        aside.write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def shares(track: Sequence[Segment]) -> dict[str, float]:
