@@ -60,8 +60,8 @@ def main(argv: Sequence[str] | None = None, **more) -> int:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
     except OSError as error:
-        what = " ".join(str(part) for part in (error.filename, error.strerror or error) if part)
-        print(f"error: {what}: check the file, its permissions and the disk.", file=sys.stderr)
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"error: {what}; check the file, its permissions and the disk.", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print(f"error: interrupted: {options.goes_on}.", file=sys.stderr)

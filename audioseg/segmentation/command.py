@@ -106,7 +106,8 @@ def _quiet_libraries() -> Iterator[TextIO]:
 
     libmpg123 tells how it tries to go on in a damaged file, where we say that it is damaged.
     """
-    with os.fdopen(os.dup(2), "w") as terminal, Path(os.devnull).open("w") as nowhere:
+    terminal = os.fdopen(os.dup(2), "w", errors="backslashreplace")  # names may be no text
+    with terminal, Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
         try:
             yield terminal

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = [
-    "FOLDER", "INPUTS", "Run", "RunError", "best", "claim", "corpus_of", "difference", "load", "save",
-    "table", "transitions", "write_test",
+    "FOLDER", "INPUTS", "Run", "RunError", "best", "claim", "corpus_of", "difference", "load",
+    "save", "table", "transitions", "write_test",
 ]  # fmt: skip
 
 WEIGHTS = "model.weights.h5"
