@@ -59,6 +59,9 @@ def main(argv: Sequence[str] | None = None, **more) -> int:
     except SentenceError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
+    except BrokenPipeError:  # whoever read our lines, as `head` does, wants no more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         print(f"error: {what}; check the file, its permissions and the disk.", file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import reprlib
 from collections.abc import Callable
 from pathlib import Path
@@ -37,15 +36,15 @@ def _are_shares(value: Any, shape: tuple[int, ...]) -> bool:
 
 N = len(CLASSES)
 TEXT = ("a text", lambda value: isinstance(value, str))
-NUMBER = ("a number", lambda value: value is None or _is_number(value))
+NUMBER = ("a number", _is_number)
 SHARE = ("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 # of each field, what it should be, and how that is told
 FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "classes": (f"the classes {', '.join(CLASSES)}", lambda value: (*value,) == CLASSES),
     "input": (" or ".join(INPUTS), lambda value: value in INPUTS),
     "hop_seconds": (
-        "a number of seconds above 0",
-        lambda value: _is_number(value) and 0 < value < math.inf,
+        "a number of seconds from 0.01 to 60",
+        lambda value: _is_number(value) and 0.01 <= value <= 60,
     ),
     "priors": (f"{N} shares that sum to 1", lambda value: _are_shares(value, (N,))),
     "transitions": (
