@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+import feat_ext
 from audioseg.errors import CourseError
 from audioseg.labels import CLASSES, Segment, segments_from_frames
 from audioseg.segmentation.smoothing import smooth
@@ -81,6 +82,47 @@ def embedding_for(run: Run, weights: str | os.PathLike | None = None) -> Embeddi
     return embedding
 
 
+def track_of(
+    probabilities: np.ndarray,
+    config: Mapping[str, Any],
+    duration: float,
+    *,
+    method: str,
+    **options: float,
+) -> tuple[np.ndarray, list[Segment]]:
+    """Smooth the probabilities of one recording, and make a track of them.
+
+    Parameters
+    ----------
+    probabilities : np.ndarray [shape=(n, classes)]
+        Of each frame.
+    config : mapping
+        The run's ``config.json``: for the hop, the priors and the transition probabilities.
+    duration : float
+        The recording's length in seconds.
+    method, **options
+        See :func:`audioseg.segmentation.smoothing.smooth`.
+
+    Returns
+    -------
+    tuple of (np.ndarray [shape=(n,)], list of Segment)
+        The class of each frame, and the segments, which cover the recording without gaps.
+    """
+    hop_seconds = config["hop_seconds"]
+    labels = smooth(
+        probabilities,
+        method,
+        hop_seconds=hop_seconds,
+        transition=config["transitions"],
+        priors=config["priors"],
+        **options,
+    )
+    first_center = feat_ext.FIRST_CENTER_SECONDS
+    return labels, segments_from_frames(
+        labels, hop_seconds=hop_seconds, first_center=first_center, duration=duration
+    )
+
+
 def segment(
     path: str | os.PathLike,
     run: Run,
@@ -119,7 +161,6 @@ def segment(
     audio.AudioError
         If the recording cannot be read.
     """
-    import feat_ext
     from audioseg import audio
     from audioseg.training.context import probabilities
 
@@ -133,20 +174,7 @@ def segment(
         samples = stream.samples
     seconds = stream.samples / audio.SAMPLE_RATE
     answer = probabilities(run.network, np.concatenate(parts))
-    labels = smooth(
-        answer,
-        method,
-        hop_seconds=hop_seconds,
-        transition=run.config["transitions"],
-        priors=run.config["priors"],
-        **options,
-    )
-    track = segments_from_frames(
-        labels,
-        hop_seconds=hop_seconds,
-        first_center=feat_ext.FIRST_CENTER_SECONDS,
-        duration=seconds,
-    )
+    labels, track = track_of(answer, run.config, seconds, method=method, **options)
     return Segmentation(Path(path).stem, seconds, hop_seconds, answer, labels, track)
 
 

@@ -113,9 +113,14 @@ def test_nothing_to_score_is_nan():
     assert np.isnan(scores.boundary_scores([([], [])], collar=0.5).recall)
 
 
-quarters = st.integers(0, 120).map(lambda n: n / 4)  # times and their distances are exact
-spans = st.tuples(quarters, quarters, st.sampled_from(CLASSES)).filter(lambda s: s[0] < s[1])
-some = st.lists(spans.map(lambda s: Segment(*s)), max_size=12)
+quarters = st.integers(0, 120).map(lambda n: n / 4)  # times and distances are exact
+spans = st.builds(
+    lambda start, length, label: Segment(start, start + length, label),
+    quarters,
+    quarters.map(lambda length: length / 4 + 0.25),
+    st.sampled_from(CLASSES),
+)
+some = st.lists(spans, max_size=12)
 
 
 def most_pairs(allowed):
