@@ -60,8 +60,7 @@ def run(options: argparse.Namespace) -> int:
     # of runs/NAME/, as a shell completes it, the name
     run = runs.load(runs.FOLDER / Path(options.run or runs.best()).name)
     embedding = segments.embedding_for(run, options.weights)
-    tested = next((row for row in runs.table() if row["name"] == run.name), {})
-    smoothing = options.smooth or tested.get("smoothing", "viterbi")
+    smoothing = options.smooth or run.test.get("smoothing", "viterbi")
     how = CANDIDATES.get(smoothing, {"method": smoothing})
     print(f"run: {run.name}, embedding: {embedding.name}, smoothing: {smoothing}")
     failed = 0

@@ -39,11 +39,15 @@ AGREEMENT = 0.02  # between VAL accuracy as training saw it, and as the stored n
 
 
 class Run(NamedTuple):
-    """A stored run: its folder's name, its ``config.json``, its ``metrics.json``, its network."""
+    """A stored run: its folder's name, what its files say, and its network.
+
+    ``test`` is empty until 04 has tested the run.
+    """
 
     name: str
     config: dict[str, Any]
     metrics: dict[str, Any]
+    test: dict[str, Any]
     network: keras.Model
 
 
@@ -229,7 +233,8 @@ def load(place: str | os.PathLike) -> Run:
             f"{place} is not a complete run ({CONFIG}, {METRICS} and {WEIGHTS}): train one with a "
             f"notebook 03, or name one that is there ({known})."
         )
-    return Run(place.name, config, metrics, _network_of(config, place / WEIGHTS, place))
+    network = _network_of(config, place / WEIGHTS, place)
+    return Run(place.name, config, metrics, read(place / TEST), network)
 
 
 def _network_of(config: Mapping[str, Any], weights: Path, place: Path) -> keras.Model:

@@ -77,7 +77,10 @@ def test_the_command_line_segments_a_folder_as_04_smooths(tmp_path, monkeypatch,
     runs.write_test("runs/r", {"smoothing": "median 2 s"})
     assert main(["segment", "tapes/deep", "--run", "runs/r/", "--out", "again"]) == 0
     assert "smoothing: median 2 s\n" in capsys.readouterr().out
-    assert main(["segment", "tapes/deep", "--smooth", "none", "--out", "again"]) == 0
+    (tmp_path / "runs" / "broken").mkdir()
+    (tmp_path / "runs" / "broken" / "metrics.json").write_text("{")
+    again = ["segment", "tapes/deep", "--run", "r", "--smooth", "none", "--out", "again"]
+    assert main(again) == 0  # another run's damage is not this one's
     assert "smoothing: none\n" in capsys.readouterr().out
 
 
