@@ -28,7 +28,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence, as all of the course's are."""
 
     def error(self, message: str) -> None:
-        self.exit(WRONG_ARGUMENTS, f"error: {message}\n")
+        self.exit(WRONG_ARGUMENTS, f"error: {message}: see {self.prog} --help.\n")
 
 
 def main(argv: Sequence[str] | None = None, **more) -> int:
@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None, **more) -> int:
     for name, command in COMMANDS.items():
         about = command.__doc__.partition("\n")[0]
         one = commands.add_parser(name, help=about, description=about, epilog=command.EPILOG)
+        one.set_defaults(do=command.run, goes_on="the same command goes on where it stopped")
         command.add_arguments(one)
-        one.set_defaults(do=command.run)
     options = parser.parse_args(argv)
     if hasattr(sys.stdout, "reconfigure"):  # a file may have a name that no text can hold
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -59,8 +59,15 @@ def main(argv: Sequence[str] | None = None, **more) -> int:
     except SentenceError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
+    except BrokenPipeError:  # whoever read our lines, as `head` does, wants no more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"error: {what}; check the file, its permissions and the disk.", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
-        print("error: interrupted: the same command goes on where it stopped.", file=sys.stderr)
+        print(f"error: interrupted: {options.goes_on}.", file=sys.stderr)
         return INTERRUPTED
 
 

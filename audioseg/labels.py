@@ -127,11 +127,15 @@ def _segment_of(line: str, where: str, classes: Sequence[str], duration: float |
     return Segment(start, end if duration is None else min(end, duration), known[label.lower()])
 
 
+def label_track(segments: Iterable[Segment]) -> str:
+    """Return segments as an Audacity label track: seconds with six decimals, tabs between."""
+    return "".join(f"{start:.6f}\t{end:.6f}\t{label}\n" for start, end, label in segments)
+
+
 def write_label_track(path: str | os.PathLike, segments: Iterable[Segment]) -> None:
-    """Write segments as an Audacity label track: seconds with six decimals, tabs between."""
-    lines = [f"{start:.6f}\t{end:.6f}\t{label}\n" for start, end, label in segments]
+    """Write segments as an Audacity label track."""
     with replacing(path) as aside:
-        aside.write_text("".join(lines), encoding="utf-8", newline="\n")
+        aside.write_text(label_track(segments), encoding="utf-8", newline="\n")
 
 
 def labels_at(

@@ -9,17 +9,20 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from audioseg.errors import ArgumentError
+from audioseg.segmentation import METHODS
 
-EPILOG = ""
+EPILOG = "Interrupted at any point, what has been written is complete."
 OUTPUT_FOLDER = Path("segmented")
-METHODS = ("none", "median", "minimum", "viterbi")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``audioseg segment``."""
+    parser.set_defaults(goes_on="what has been written is complete")
     parser.add_argument("paths", nargs="+", metavar="FILE", help="audio, or a folder of it")
     parser.add_argument(
         "--run", metavar="NAME", help="which of runs/ to use (default: the best one on VAL)"
@@ -47,25 +50,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Segment one recording after the other, and say so; return the exit status."""
     recordings = find_recordings(options.paths, options.out)
+    _make_folder(options.out)
     from tqdm import tqdm  # only now, with TensorFlow: a wrong argument shows at once
 
-    from audioseg.segmentation import segments
+    from audioseg.segmentation import formats, segments
     from audioseg.segmentation.evaluation import CANDIDATES
     from audioseg.training import runs
 
     # of runs/NAME/, as a shell completes it, the name
     run = runs.load(runs.FOLDER / Path(options.run or runs.best()).name)
     embedding = segments.embedding_for(run, options.weights)
-    tested = next((row for row in runs.table() if row["name"] == run.name), {})
-    smoothing = options.smooth or tested.get("smoothing", "viterbi")
+    smoothing = options.smooth or run.test.get("smoothing", "viterbi")
     how = CANDIDATES.get(smoothing, {"method": smoothing})
     print(f"run: {run.name}, embedding: {embedding.name}, smoothing: {smoothing}")
     failed = 0
     for path, target in recordings:
         try:
-            with tqdm(desc=path.name, unit="s", unit_scale=True, leave=False) as bar:
+            with (
+                _quiet_libraries() as terminal,
+                tqdm(desc=path.name, unit="s", unit_scale=True, leave=False, file=terminal) as bar,
+            ):
                 result = segments.segment(path, run, embedding, progress=bar.update, **how)
-            written = segments.export(result, target)
+            written = formats.export(result, target)
         except (ValueError, OSError) as error:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
@@ -79,6 +85,33 @@ def run(options: argparse.Namespace) -> int:
     if failed and len(recordings) > 1:
         print(f"error: {failed} of {len(recordings)} recordings failed.", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _make_folder(out: Path) -> None:
+    """Make a folder to write into, before anything takes time."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentError(
+            f"--out {out} is no folder and cannot be made one ({error.strerror}): name another."
+        ) from None
+    if not os.access(out, os.W_OK):
+        raise ArgumentError(f"--out {out} is a folder that you may not write to: name another.")
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[TextIO]:
+    """Keep off the terminal what C libraries write to it, and yield it for what we write.
+
+    libmpg123 tells how it tries to go on in a damaged file, where we say that it is damaged.
+    """
+    terminal = os.fdopen(os.dup(2), "w", errors="backslashreplace")  # names may be no text
+    with terminal, Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield terminal
+        finally:
+            os.dup2(terminal.fileno(), 2)
 
 
 def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple[Path, Path]]:

@@ -16,9 +16,10 @@ import pandas as pd
 
 import feat_ext
 from audioseg.errors import CourseError
-from audioseg.labels import CLASSES, Segment, read_label_track, segments_from_frames
+from audioseg.labels import CLASSES, Segment, read_label_track
 from audioseg.segmentation import scores
-from audioseg.segmentation.smoothing import smooth
+from audioseg.segmentation.segments import track_of
+from audioseg.training.scores import frame_scores
 
 # what 04 chooses from, by name; the choice is made on VAL
 CANDIDATES: dict[str, dict[str, Any]] = {
@@ -107,7 +108,7 @@ def estimate(
     lengths : sequence of float
         The recordings' lengths in seconds.
     config : mapping
-        The run's ``config.json``: for the priors and the transition probabilities.
+        The run's ``config.json``.
     method, **options
         See :func:`audioseg.segmentation.smoothing.smooth`.
 
@@ -115,26 +116,13 @@ def estimate(
     -------
     Estimate
     """
-    labels, tracks = np.empty(len(frames.label), dtype=np.int64), []
-    for number, seconds in enumerate(lengths):
-        inside = frames.recording == number
-        labels[inside] = smooth(
-            probabilities[inside],
-            method,
-            hop_seconds=frames.hop_seconds,
-            transition=config["transitions"],
-            priors=config["priors"],
-            **options,
-        )
-        tracks.append(
-            segments_from_frames(
-                labels[inside],
-                hop_seconds=frames.hop_seconds,
-                first_center=feat_ext.FIRST_CENTER_SECONDS,
-                duration=seconds,
-            )
-        )
-    return Estimate(labels, tracks)
+    parts = [probabilities[frames.recording == number] for number in range(len(lengths))]
+    found = [
+        track_of(part, config, seconds, method=method, **options)
+        for part, seconds in zip(parts, lengths, strict=True)
+    ]
+    labels, tracks = zip(*found, strict=True)
+    return Estimate(np.concatenate(labels), list(tracks))
 
 
 def score(
@@ -157,7 +145,7 @@ def score(
         ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``event_f1_0.5s``, ``event_f1_1.0s``
         and ``segment_f1_1.0s``.
     """
-    of_frames = scores.frame_scores(frames.label, estimate.labels)
+    of_frames = frame_scores(frames.label, estimate.labels)
     pairs = [(r.track, track) for r, track in zip(reference, estimate.tracks, strict=True)]
     return {
         "accuracy": of_frames.accuracy,

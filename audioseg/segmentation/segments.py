@@ -1,26 +1,22 @@
-"""Segment a recording with a trained run: what is heard when, as label tracks."""
+"""Segment a recording with a trained run: what is heard when."""
 
 from __future__ import annotations
 
-import csv
 import os
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+import feat_ext
 from audioseg.errors import CourseError
-from audioseg.files import replacing
-from audioseg.labels import CLASSES, Segment, segments_from_frames, write_label_track
+from audioseg.labels import CLASSES, Segment, segments_from_frames
 from audioseg.segmentation.smoothing import smooth
 
 if TYPE_CHECKING:  # importing these takes seconds
     from audioseg.training.runs import Run
     from vggish.embedding import Embedding
-
-OUTPUT_SUFFIXES = (".txt", ".csv", ".rttm")
 
 
 class SegmentationError(CourseError):
@@ -86,6 +82,47 @@ def embedding_for(run: Run, weights: str | os.PathLike | None = None) -> Embeddi
     return embedding
 
 
+def track_of(
+    probabilities: np.ndarray,
+    config: Mapping[str, Any],
+    duration: float,
+    *,
+    method: str,
+    **options: float,
+) -> tuple[np.ndarray, list[Segment]]:
+    """Smooth the probabilities of one recording, and make a track of them.
+
+    Parameters
+    ----------
+    probabilities : np.ndarray [shape=(n, classes)]
+        Of each frame.
+    config : mapping
+        The run's ``config.json``: for the hop, the priors and the transition probabilities.
+    duration : float
+        The recording's length in seconds.
+    method, **options
+        See :func:`audioseg.segmentation.smoothing.smooth`.
+
+    Returns
+    -------
+    tuple of (np.ndarray [shape=(n,)], list of Segment)
+        The class of each frame, and the segments, which cover the recording without gaps.
+    """
+    hop_seconds = config["hop_seconds"]
+    labels = smooth(
+        probabilities,
+        method,
+        hop_seconds=hop_seconds,
+        transition=config["transitions"],
+        priors=config["priors"],
+        **options,
+    )
+    first_center = feat_ext.FIRST_CENTER_SECONDS
+    return labels, segments_from_frames(
+        labels, hop_seconds=hop_seconds, first_center=first_center, duration=duration
+    )
+
+
 def segment(
     path: str | os.PathLike,
     run: Run,
@@ -124,7 +161,6 @@ def segment(
     audio.AudioError
         If the recording cannot be read.
     """
-    import feat_ext
     from audioseg import audio
     from audioseg.training.context import probabilities
 
@@ -138,70 +174,8 @@ def segment(
         samples = stream.samples
     seconds = stream.samples / audio.SAMPLE_RATE
     answer = probabilities(run.network, np.concatenate(parts))
-    labels = smooth(
-        answer,
-        method,
-        hop_seconds=hop_seconds,
-        transition=run.config["transitions"],
-        priors=run.config["priors"],
-        **options,
-    )
-    track = segments_from_frames(
-        labels,
-        hop_seconds=hop_seconds,
-        first_center=feat_ext.FIRST_CENTER_SECONDS,
-        duration=seconds,
-    )
+    labels, track = track_of(answer, run.config, seconds, method=method, **options)
     return Segmentation(Path(path).stem, seconds, hop_seconds, answer, labels, track)
-
-
-def export(result: Segmentation, stem: str | os.PathLike) -> list[Path]:
-    """Write an Audacity label track, a table, and an RTTM file.
-
-    Parameters
-    ----------
-    result : Segmentation
-        As :func:`segment` returns it.
-    stem : str or PathLike
-        The files' place and name, without a suffix.
-
-    Returns
-    -------
-    list of Path
-        The three files.
-    """
-    files = [Path(f"{stem}{suffix}") for suffix in OUTPUT_SUFFIXES]
-    write_label_track(files[0], result.track)
-    write_table(files[1], result)
-    write_rttm(files[2], result.track, name=result.name)
-    return files
-
-
-def write_table(path: str | os.PathLike, result: Segmentation) -> None:
-    """Write segments as CSV: start, end, label, and the mean probability of that label."""
-    changes = np.flatnonzero(np.diff(result.labels)) + 1
-    runs_of = np.split(np.arange(len(result.labels)), changes)
-    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["start", "end", "label", "probability"])
-        for (start, end, label), frames in zip(result.track, runs_of, strict=True):
-            sure = result.probabilities[frames, CLASSES.index(label)].mean()
-            writer.writerow([f"{start:.3f}", f"{end:.3f}", label, f"{sure:.3f}"])
-
-
-def write_rttm(path: str | os.PathLike, track: Sequence[Segment], *, name: str) -> None:
-    """Write segments in NIST's Rich Transcription Time Marked form.
-
-    One line a segment: type, file, channel, onset, duration, and the label where diarization has
-    the speaker's name. Fields are separated by blanks, so the name may not contain any.
-    """
-    file_id = re.sub(r"\s+", "_", name)
-    lines = [
-        f"SPEAKER {file_id} 1 {start:.3f} {end - start:.3f} <NA> <NA> {label} <NA> <NA>\n"
-        for start, end, label in track
-    ]
-    with replacing(path) as aside:
-        aside.write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def shares(track: Sequence[Segment]) -> dict[str, float]:

@@ -169,17 +169,14 @@ def class_shares(shares: Mapping[str, np.ndarray], classes: Sequence[str] = CLAS
     Figure
     """
     figure, axes = plt.subplots(figsize=(10, 0.9 + 0.5 * len(shares)), layout="constrained")
-    for row, values in enumerate(shares.values()):
-        left = 0.0
-        for name, value in zip(classes, values, strict=True):
-            axes.barh(row, value, left=left, color=COLORS[name], height=0.7)
-            if value > 0.04:
-                shade = "white" if name in ("speech", "speech+music") else "black"
-                middle = left + value / 2
-                axes.text(middle, row, f"{value:.3f}", ha="center", va="center", color=shade)
-            left += value
-    axes.set(xlim=(0, 1), xlabel="share of the windows", yticks=range(len(shares)))
-    axes.set_yticklabels(shares)
+    table = np.array(list(shares.values()))
+    lefts = np.cumsum(table, axis=1) - table
+    for name, widths, left in zip(classes, table.T, lefts.T, strict=True):
+        bars = axes.barh(list(shares), widths, left=left, color=COLORS[name], height=0.7)
+        texts = [f"{width:.3f}" if width > 0.04 else "" for width in widths]
+        shade = "white" if name in ("speech", "speech+music") else "black"
+        axes.bar_label(bars, texts, label_type="center", color=shade)
+    axes.set(xlim=(0, 1), xlabel="share of the windows")
     axes.invert_yaxis()
     legend(axes, classes)
     return figure

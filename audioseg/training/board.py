@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from audioseg.files import replacing
 from audioseg.show.pictures import GOAL, TRAINING, VALIDATION
 from audioseg.training import runs
@@ -36,18 +38,15 @@ def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
     -------
     str
     """
-    lines = [["run", *(title for title, _, _ in COLUMNS)]]
-    for row in rows:
-        cells = ["-" if row.get(key) is None else form.format(row[key]) for _, key, form in COLUMNS]
-        lines.append([row["name"], *cells])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [line[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        ).rstrip()
-        for line in lines
-    )
+    import pandas as pd
+
+    titles, keys, forms = zip(*COLUMNS, strict=True)
+    table = pd.DataFrame(rows).set_index("name").reindex(columns=list(keys)).astype(object)
+    for key, form in zip(keys, forms, strict=True):
+        table[key] = table[key].map(form.format, na_action="ignore").fillna("-")
+    table.columns.name, table.index.name = "run", None
+    lines = table.to_string(header=[f" {title}" for title in titles]).splitlines()
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def by_corpus(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
@@ -82,8 +81,8 @@ def chart(rows: Sequence[Mapping[str, Any]]) -> Any:
         _draw_corpus(axes, group)
         if len(groups) > 1:
             axes.set_title(f"{_name(group[0])}\n\n", loc="left", fontsize=9)
-    lowest = min(row.get(key, 1) for row in rows for key in ("val_accuracy", "tst_accuracy"))
-    every[-1].set(xlim=(min(0.6, lowest) - 0.02, 1.005), xlabel="accuracy")
+    found = [row.get(key, 1) for row in rows for key in ("val_accuracy", "tst_accuracy")]
+    every[-1].set(xlim=(np.nanmin([0.6, *found]) - 0.02, 1.005), xlabel="accuracy")
     handles = {
         label: handle
         for axes in every

@@ -54,7 +54,7 @@ def test_what_is_right_scores_1_and_is_smoothed_by_recording(corpus):
     reference = evaluation.references(folder, "TST", frames.names)
     lengths = [one.seconds for one in reference]
     certain = np.eye(len(CLASSES))[frames.label]
-    config = {"transitions": np.full((4, 4), 0.25), "priors": np.full(4, 0.25)}
+    config = {"transitions": np.full((4, 4), 0.25), "priors": np.full(4, 0.25), "hop_seconds": HOP}
     for how in evaluation.CANDIDATES.values():
         estimate = evaluation.estimate(certain, frames, lengths, config, **how)
         assert [track[-1].end for track in estimate.tracks] == lengths

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -9,86 +10,15 @@ from stored_runs import TRN, VAL, built, saved
 from audioseg.labels import CLASSES
 from audioseg.training import context, runs
 
+# of float32, for each term of a sum, with a margin of ten; a softmax makes nothing larger
+ROUNDING = 10 * float(np.finfo(np.float32).eps) / 2
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     return tmp_path
-
-
-def notebook(path, name, source="", identity="build"):
-    cells = [
-        {
-            "cell_type": "code",
-            "id": "parameters",
-            "metadata": {"tags": ["parameters"]},
-            "source": [f'NAME = "{name}"\n', "SEED = 0"],
-        },
-        {"cell_type": "code", "id": identity, "metadata": {}, "source": source},
-    ]
-    path.write_text(json.dumps({"cells": cells}))
-
-
-# -- whose run is it
-
-
-def test_a_notebook_gets_its_own_folder(folder, monkeypatch):
-    notebook(folder / "03-a.ipynb", "03-a")
-    monkeypatch.setenv("JPY_SESSION_NAME", str(folder / "03-a.ipynb"))
-    assert runs.claim("03-a").as_posix() == "runs/03-a"
-    assert not (folder / "runs").exists()
-
-
-def test_a_copy_with_the_old_name_is_told(folder, monkeypatch):
-    for stem in ("03-a", "03-a-Copy1"):
-        notebook(folder / f"{stem}.ipynb", "03-a")
-    monkeypatch.setenv("JPY_SESSION_NAME", "/somewhere/03-a-Copy1.ipynb")
-    with pytest.raises(runs.RunError, match='write NAME = "03-a-Copy1" into'):
-        runs.claim("03-a")
-
-
-def test_a_copy_is_told_without_jupyters_help(folder):
-    for stem in ("03-a", "03-a-Copy1"):
-        notebook(folder / f"{stem}.ipynb", "03-a")
-    with pytest.raises(runs.RunError, match=r"03-a-Copy1\.ipynb carries NAME = '03-a'"):
-        runs.claim("03-a")
-    notebook(folder / "03-a-Copy1.ipynb", "03-a-Copy1")
-    assert runs.claim("03-a").name == "03-a"
-
-
-def test_a_name_that_was_renamed_away_is_not_believed(folder, monkeypatch):
-    notebook(folder / "03-b.ipynb", "03-b")
-    monkeypatch.setenv("JPY_SESSION_NAME", str(folder / "03-a-Copy1.ipynb"))
-    assert runs.claim("03-b").name == "03-b"
-
-
-@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "..", "a\\b", "what?", "a:b"])
-def test_names_that_are_no_folder_are_refused(folder, name):
-    with pytest.raises(runs.RunError, match="cannot be a folder's name"):
-        runs.claim(name)
-
-
-def test_what_is_not_a_run_of_this_notebook_is_not_replaced(folder):
-    (folder / "runs" / "03-a").mkdir(parents=True)
-    (folder / "runs" / "03-a" / "config.json").write_text('{"notebook": "other.ipynb"}')
-    with pytest.raises(runs.RunError, match=r"not a run of 03-a\.ipynb"):
-        runs.claim("03-a")
-
-
-def test_the_difference_is_that_of_common_cells(folder):
-    notebook(folder / "a.ipynb", "a", "x = 1\ny = 2")
-    notebook(folder / "b.ipynb", "b", "x = 1\ny = 3")
-    text = runs.difference("a.ipynb", "b.ipynb")
-    assert '-NAME = "a"\n+NAME = "b"' in text
-    assert "-y = 2\n+y = 3" in text
-    notebook(folder / "b.ipynb", "a", "z = 1", identity="new")
-    assert "1 code cell more, 1 code cell less" in runs.difference("a.ipynb", "b.ipynb")
-    with pytest.raises(runs.RunError, match="cannot be read as a notebook"):
-        runs.difference("a.ipynb", "c.ipynb")
-
-
-# -- keeping a run
 
 
 def test_a_run_holds_what_the_contract_says(folder):
@@ -231,10 +161,153 @@ def test_what_is_not_a_run_is_not_loaded(folder):
     saved("runs/r")
     with pytest.raises(runs.RunError, match=r"runs/x is not a complete run.*\(r\)"):
         runs.load("runs/x")
-    config = json.loads((folder / "runs" / "r" / "config.json").read_text())
-    (folder / "runs" / "r" / "config.json").write_text(json.dumps(config | {"classes": ["a"]}))
-    with pytest.raises(runs.RunError, match="trained on the classes a,"):
-        runs.load("runs/r")
-    (folder / "runs" / "r" / "config.json").write_text("{")
-    with pytest.raises(runs.RunError, match="cannot be read"):
-        runs.load("runs/r")
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Save a run once; a test breaks its own copy."""
+    place = tmp_path_factory.mktemp("stored") / "r"
+    saved(place)
+    return place
+
+
+@pytest.fixture
+def broken(stored, tmp_path):
+    return shutil.copytree(stored, tmp_path / "r")
+
+
+ROWS = [[0.25] * 4] * 4
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("classes", ["a"]),
+        ("classes", 4),
+        ("input", "spectrum"),
+        ("input", ["embedding"]),
+        ("hop_seconds", "0.12"),
+        ("hop_seconds", [0.12]),
+        ("hop_seconds", None),
+        ("hop_seconds", True),
+        ("hop_seconds", 0),
+        ("hop_seconds", float("nan")),
+        ("hop_seconds", float("inf")),
+        ("weights", 3),
+        ("weights_sha256", None),
+        ("priors", [0.5, 0.5]),
+        ("priors", [0.5, 0.5, 0.5, 0.5]),
+        ("priors", ["0.25"] * 4),
+        ("priors", {"speech": 1}),
+        ("transitions", ROWS[:3]),
+        ("transitions", [*ROWS[:3], [0.25] * 3]),
+        ("transitions", [*ROWS[:3], [0.25, 0.25, 0.25, float("nan")]]),
+        ("transitions", [*ROWS[:3], [2, -1, 0, 0]]),
+        ("network", "layers"),
+        ("network_sha256", 0),
+    ],
+)
+def test_a_field_of_the_wrong_kind_is_named(broken, key, value):
+    config = json.loads((broken / "config.json").read_text())
+    assert key in config
+    (broken / "config.json").write_text(json.dumps(config | {key: value}))
+    with pytest.raises(runs.RunError) as told:
+        runs.load(broken)
+    start = f"{broken / 'config.json'} says {key} = "
+    assert str(told.value).startswith(start)
+    assert str(told.value).endswith(": train that run again.")
+    del config[key]
+    (broken / "config.json").write_text(json.dumps(config))
+    with pytest.raises(runs.RunError, match=rf"config\.json has no {key}: train that run again\.$"):
+        runs.load(broken)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("metrics.json", "val_macro_f1", float("nan")),
+        ("metrics.json", "val_accuracy", "0.9"),
+        ("metrics.json", "val_majority_share", 1.5),
+        ("metrics.json", "seconds", "long"),
+        ("metrics.json", "corpus", ["x"]),
+        ("metrics.json", "val_minutes", []),
+        ("test.json", "tst_accuracy", "0.9"),
+        ("test.json", "tst_event_f1_0.5s", {}),
+        ("test.json", "smoothing", ["none"]),
+    ],
+)
+def test_a_score_that_is_none_is_named(broken, file, key, value):
+    path = broken / file
+    content = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(content | {key: value}))
+    with pytest.raises(runs.RunError) as told:
+        runs.table(broken.parent)
+    assert str(told.value).startswith(f"{path} says {key} = ")
+
+
+@pytest.mark.parametrize("file", ["config.json", "metrics.json"])
+@pytest.mark.parametrize("content", ["{", "", "[1]", "null", "\x00\xff"])
+def test_what_is_not_json_is_named(broken, file, content):
+    (broken / file).write_bytes(content.encode("latin-1"))
+    with pytest.raises(runs.RunError) as told:
+        runs.load(broken)
+    assert str(told.value).startswith(f"{broken / file} ")
+    assert str(told.value).endswith(": train that run again.")
+
+
+def weights_of_another(place):
+    other = built()
+    other.layers[-1].set_weights([np.ones((128, 4)), np.zeros(4)])
+    other.save_weights(place)
+
+
+def weights_of_another_shape(place):
+    inputs = keras.Input((128,))
+    x = keras.layers.Dense(7)(keras.layers.Dense(5)(inputs))
+    keras.Model(inputs, x).save_weights(place)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:1000]),
+        weights_of_another,
+        weights_of_another_shape,
+    ],
+    ids=["empty", "cut", "another's", "another's of other layers"],
+)
+def test_weights_that_do_not_belong_to_the_run_are_told(broken, spoil, recwarn, capfd):
+    spoil(broken / "model.weights.h5")
+    capfd.readouterr()
+    recwarn.clear()
+    with pytest.raises(runs.RunError) as told:
+        runs.load(broken)
+    assert str(told.value) == (
+        f"{broken / 'model.weights.h5'} does not hold the weights of the network in "
+        f"{broken / 'config.json'}: copy the whole folder of the run again, or train it again."
+    )
+    assert not recwarn.list
+    assert capfd.readouterr() == ("", "")
+
+
+def test_layers_that_the_weights_do_not_fit_are_told(broken, recwarn):
+    """The weights are those that were stored, but somebody has changed the layers."""
+    text = (broken / "config.json").read_text()
+    assert '"units": 4' in text
+    (broken / "config.json").write_text(text.replace('"units": 4', '"units": 5'))
+    with pytest.raises(runs.RunError, match="does not hold the weights of the network in"):
+        runs.load(broken)
+    assert not recwarn.list
+
+
+def test_layers_that_are_none_are_told(broken):
+    config = json.loads((broken / "config.json").read_text())
+    (broken / "config.json").write_text(json.dumps(config | {"network": {"class_name": "Magic"}}))
+    with pytest.raises(runs.RunError, match="cannot be built again from what was stored"):
+        runs.load(broken)
+
+
+def test_transitions_do_not_cross_recordings():
+    matrix = runs.transitions(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), classes=2)
+    assert matrix == pytest.approx(np.array([[0.75, 0.25], [0.25, 0.75]]))

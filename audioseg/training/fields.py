@@ -1,0 +1,110 @@
+"""What the files of a run must say, so that one that was edited or cut is told in a sentence."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audioseg.errors import CourseError
+from audioseg.labels import CLASSES
+
+FOLDER = Path("runs")
+CONFIG, METRICS, TEST = "config.json", "metrics.json", "test.json"
+INPUTS = ("audio_embedding", "embedding")  # the two forms that a record holds
+
+
+class RunError(CourseError):
+    """A run that cannot be kept or used; one sentence that says what to do."""
+
+
+def _is_number(value: Any) -> bool:
+    """Tell a number; ``True`` is none."""
+    return type(value) in (int, float)
+
+
+def _are_shares(value: Any, shape: tuple[int, ...]) -> bool:
+    """Tell probabilities of all classes, in rows where there are rows."""
+    shares = np.array(value)
+    fitting = shares.dtype.kind in "fi" and shares.shape == shape and bool((shares >= 0).all())
+    return fitting and np.allclose(shares.sum(axis=-1), 1)
+
+
+N = len(CLASSES)
+TEXT = ("a text", lambda value: isinstance(value, str))
+NUMBER = ("a number", _is_number)
+SHARE = ("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
+# of each field, what it should be, and how that is told
+FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "classes": (f"the classes {', '.join(CLASSES)}", lambda value: (*value,) == CLASSES),
+    "input": (" or ".join(INPUTS), lambda value: value in INPUTS),
+    "hop_seconds": (
+        "a number of seconds from 0.01 to 60",
+        lambda value: _is_number(value) and 0.01 <= value <= 60,
+    ),
+    "priors": (f"{N} shares that sum to 1", lambda value: _are_shares(value, (N,))),
+    "transitions": (
+        f"{N} rows of {N} shares that sum to 1",
+        lambda value: _are_shares(value, (N, N)),
+    ),
+    "network": ("a network as Keras writes it", lambda value: isinstance(value, dict)),
+    **dict.fromkeys(("network_sha256", "weights", "weights_sha256", "corpus", "smoothing"), TEXT),
+    **dict.fromkeys(("val_accuracy", "val_majority_share", "val_macro_f1"), SHARE),
+    **dict.fromkeys(("seconds", "val_minutes", "tst_accuracy", "tst_macro_f1"), NUMBER),
+    **dict.fromkeys(("tst_event_f1_0.5s", "tst_event_f1_1.0s"), NUMBER),
+}
+NEEDED = {
+    CONFIG: (
+        "classes", "input", "hop_seconds", "weights", "weights_sha256", "priors", "transitions",
+        "network", "network_sha256",
+    ),
+    METRICS: ("val_accuracy", "val_majority_share", "val_macro_f1"),
+    TEST: (),
+}  # fmt: skip
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read one of the JSON files of a run.
+
+    Parameters
+    ----------
+    path : Path
+        Its ``config.json``, ``metrics.json`` or ``test.json``.
+
+    Returns
+    -------
+    dict
+        Empty where there is no such file.
+
+    Raises
+    ------
+    RunError
+        If it cannot be read, or a field is missing or not what it should be.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read ({error}): train that run again.") from None
+    if not isinstance(content, dict):
+        raise RunError(f"{path} holds no fields with names: train that run again.")
+    for key in NEEDED[path.name]:
+        if key not in content:
+            raise RunError(f"{path} has no {key}: train that run again.")
+    for key in [key for key in FIELDS if key in content]:
+        should_be, is_it = FIELDS[key]
+        try:
+            fits = is_it(content[key])
+        except (TypeError, ValueError):  # nothing of the kind
+            fits = False
+        if not fits:
+            raise RunError(
+                f"{path} says {key} = {reprlib.repr(content[key])}, which is not {should_be}: "
+                "train that run again."
+            )
+    return content

@@ -1,0 +1,137 @@
+"""Whose run it is: the notebook that runs here, and how a copy differs from its original."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from audioseg.training.fields import CONFIG, FOLDER, RunError
+
+
+def this_notebook() -> Path | None:
+    """Return the notebook that runs in this kernel, or None where nobody says.
+
+    Jupyter names the file in the environment when it starts a kernel, Visual Studio Code in a
+    variable. After a file has been renamed under a running kernel both are out of date: a name
+    that no file has any more is not believed.
+    """
+    hints = [os.environ.get("JPY_SESSION_NAME", "")]
+    try:
+        from IPython import get_ipython
+
+        hints.append(getattr(get_ipython(), "user_ns", {}).get("__vsc_ipynb_file__", ""))
+    except ImportError:
+        pass
+    for hint in hints:
+        file = Path(Path(hint.replace("\\", "/")).name)
+        if file.suffix == ".ipynb" and file.exists():
+            return file
+    return None
+
+
+def claim(name: str, *, folder: str | os.PathLike = FOLDER) -> Path:
+    """Check that a run's name belongs to the notebook that asks for it.
+
+    Parameters
+    ----------
+    name : str
+        The run's name: that of the notebook without ``.ipynb``.
+    folder : str or PathLike
+        Where the runs are.
+
+    Returns
+    -------
+    Path
+        ``folder/name``, where ``runs.save`` may put the run. Nothing is written yet.
+
+    Raises
+    ------
+    RunError
+        If the notebook has another name, as a copy has in which ``NAME`` has not been changed,
+        or if what is there is not a run of this notebook.
+    """
+    if not name or name[0] in ". " or re.search(r'[\x00-\x1f<>:"/\\|?*]', name):
+        raise RunError(f"NAME = {name!r} cannot be a folder's name: use letters, digits, - and _.")
+    notebook = this_notebook()
+    if notebook is None:
+        claimants = [file for file in sorted(Path().glob("*.ipynb")) if _name_in(file) == name]
+        others = [file for file in claimants if file.stem != name]
+        if others:
+            raise RunError(
+                f"{others[0]} carries NAME = {name!r}, which is another notebook's: write "
+                f'NAME = "{others[0].stem}" into its parameters cell, save it and run it again.'
+            )
+    elif notebook.stem != name:
+        raise RunError(
+            f"This notebook is {notebook}, but NAME is {name!r}, so its run would replace that of "
+            f'another notebook: write NAME = "{notebook.stem}" into the parameters cell.'
+        )
+    place = Path(folder) / name
+    if place.exists():
+        made_by = _content(place / CONFIG).get("notebook")
+        if made_by != f"{name}.ipynb":
+            raise RunError(
+                f"{place} is not a run of {name}.ipynb (it says {made_by}): move that folder away "
+                "or choose another NAME."
+            )
+    return place
+
+
+def _name_in(notebook: Path) -> str | None:
+    """Return what a notebook file assigns to NAME in its parameters cell."""
+    for cell in _content(notebook).get("cells", []):
+        if "parameters" in cell.get("metadata", {}).get("tags", []):
+            found = re.search(r"""^NAME\s*=\s*(["'])(.*?)\1""", "".join(cell["source"]), re.M)
+            if found:
+                return found[2]
+    return None
+
+
+def difference(original: str | os.PathLike, copy: str | os.PathLike) -> str:
+    """Return how a copied notebook differs from the original, as Markdown.
+
+    Parameters
+    ----------
+    original, copy : str or PathLike
+        The two files. A copied cell keeps its identity, whatever has been changed in it.
+
+    Returns
+    -------
+    str
+        A diff of the code cells that both have, and what the copy has beyond them.
+    """
+    before, after = (_code_cells(Path(file)) for file in (original, copy))
+    lines: list[str] = []
+    for identity in (key for key in before if key in after and before[key] != after[key]):
+        changes = difflib.unified_diff(before[identity], after[identity], lineterm="", n=1)
+        lines += [line for line in list(changes)[2:] if not line.startswith("@@")] + [""]
+    new, gone = (len(a.keys() - b.keys()) for a, b in ((after, before), (before, after)))
+    others = [
+        f"{count} code cell{'s' * (count > 1)} {what}"
+        for count, what in ((new, "more"), (gone, "less"))
+        if count
+    ]
+    summary = f"Against `{Path(original).name}`" + (f": {', '.join(others)}." if others else ":")
+    return "\n".join([summary, "", "```diff", *lines, "```"])
+
+
+def _code_cells(notebook: Path) -> dict[str, list[str]]:
+    """Return the lines of each code cell of a notebook, by the cell's identity."""
+    cells = _content(notebook).get("cells")
+    if cells is None:
+        raise RunError(f"{notebook} cannot be read as a notebook: is it in this folder?")
+    code = (cell for cell in cells if cell["cell_type"] == "code")
+    return {cell["id"]: "".join(cell["source"]).splitlines() for cell in code}
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds, nothing where it cannot be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

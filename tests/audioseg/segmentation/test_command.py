@@ -1,0 +1,137 @@
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from recordings import write_recording
+from stored_runs import saved
+
+from audioseg.__main__ import main
+from audioseg.errors import ArgumentError
+from audioseg.labels import read_label_track
+from audioseg.segmentation.command import find_recordings
+from audioseg.training import runs
+from vggish.embedding import load_embedding
+
+
+def test_find_recordings(tmp_path):
+    folder = tmp_path / "tapes"
+    for name in ("a.wav", "deep/a.wav", "deep/b.mp3", "deep/b.flac", ".hidden/c.wav", "note.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    out = tmp_path / "out"
+    found = {
+        path.relative_to(folder).as_posix(): target.relative_to(out).as_posix()
+        for path, target in find_recordings([folder], out)
+    }
+    assert found == {
+        "a.wav": "a",
+        "deep/a.wav": "deep/a",
+        "deep/b.mp3": "deep/b.mp3",
+        "deep/b.flac": "deep/b.flac",
+    }
+    with pytest.raises(ArgumentError, match="one after the other"):
+        find_recordings([folder / "a.wav", folder / "deep" / "a.wav"], out)
+    with pytest.raises(ArgumentError, match="does not exist"):
+        find_recordings([folder / "no.wav"], out)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ArgumentError, match="holds no audio"):
+        find_recordings([tmp_path / "empty"], out)
+
+
+def test_labels_beside_a_recording_are_not_replaced(tmp_path):
+    (tmp_path / "a.wav").touch()
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(ArgumentError, match="beside its recording"):
+        find_recordings([tmp_path / "a.wav"], tmp_path)
+
+
+@pytest.mark.parametrize("argv", [[], ["a.wav", "--smooth", "mean"], ["no/such.wav"]])
+def test_wrong_arguments_end_with_2(argv, capsys):
+    try:
+        code = main(["segment", *argv])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and len(error.strip().splitlines()) == 1
+
+
+def test_the_command_line_segments_a_folder_as_04_smooths(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    weights = {"weights": "mini", "weights_sha256": load_embedding("mini").sha256}
+    saved("runs/r", dataset=weights)
+    write_recording(tmp_path / "tapes" / "deep" / "a.wav", 3.0)
+    (tmp_path / "tapes" / "bad.wav").write_text("no audio")
+    assert main(["segment", "tapes"]) == 1
+    said = capsys.readouterr()
+    assert "run: r, embedding: mini, smoothing: viterbi\n" in said.out
+    assert "bad.wav" in said.err and "error: 1 of 2 recordings failed." in said.err
+    written = sorted(path.name for path in (tmp_path / "segmented" / "deep").iterdir())
+    assert written == ["a.csv", "a.rttm", "a.txt"]
+    track = read_label_track(tmp_path / "segmented" / "deep" / "a.txt")
+    assert (track[0].start, track[-1].end) == (0.0, 3.0)
+
+    runs.write_test("runs/r", {"smoothing": "median 2 s"})
+    assert main(["segment", "tapes/deep", "--run", "runs/r/", "--out", "again"]) == 0
+    assert "smoothing: median 2 s\n" in capsys.readouterr().out
+    (tmp_path / "runs" / "broken").mkdir()
+    (tmp_path / "runs" / "broken" / "metrics.json").write_text("{")
+    again = ["segment", "tapes/deep", "--run", "r", "--smooth", "none", "--out", "again"]
+    assert main(again) == 0  # another run's damage is not this one's
+    assert "smoothing: none\n" in capsys.readouterr().out
+
+
+def test_without_a_run_one_sentence_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.wav").touch()
+    assert main(["segment", "a.wav"]) == 1
+    assert capsys.readouterr().err == "error: runs holds no run yet: run a notebook 03 first.\n"
+
+
+def test_without_a_folder_to_write_to_it_ends_with_2(tmp_path, capsys):
+    (tmp_path / "a.wav").touch()
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        assert main(["segment", str(tmp_path / "a.wav"), "--out", str(out)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: --out {out} is no folder and cannot be made one (")
+        assert error.endswith("): name another.\n")
+
+
+def test_only_our_own_lines_are_printed(tmp_path):
+    """In a process of its own: libraries in C do not ask Python where to write."""
+    saved(
+        tmp_path / "runs" / "r",
+        dataset={"weights": "mini", "weights_sha256": load_embedding("mini").sha256},
+    )
+    good, damaged = tmp_path / "good.mp3", tmp_path / "damaged.mp3"
+    soundfile.write(good, np.random.default_rng(0).normal(0, 0.1, 96_000), 16_000)
+    content = good.read_bytes()
+    damaged.write_bytes(content[:2000] + bytes(3000) + content[5000:])
+    arguments = [sys.executable, "-m", "audioseg", "segment", good.name, damaged.name]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    first, second, third = done.stdout.splitlines()
+    assert first == "run: r, embedding: mini, smoothing: viterbi"
+    assert second.startswith("good.mp3: 6.0 s, ")
+    assert third.startswith("  -> segmented")
+    # the bar is drawn again and again, each time after a carriage return
+    lines = [line.strip() for line in done.stderr.replace("\r", "\n").split("\n") if line.strip()]
+    said = [line for line in lines if not re.match(r"(good|damaged)\.mp3: .*s/s\]", line)]
+    assert len(said) == 2
+    assert said[0].startswith("error: damaged.mp3 ")
+    assert said[1] == "error: 1 of 2 recordings failed."
+
+
+def test_interrupted_it_says_what_is_true_of_it(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.wav").touch()
+
+    def pressed(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("audioseg.segmentation.command.find_recordings", pressed)
+    assert main(["segment", "a.wav"]) == 130
+    assert capsys.readouterr().err == "error: interrupted: what has been written is complete.\n"

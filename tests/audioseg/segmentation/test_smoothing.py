@@ -1,0 +1,102 @@
+from itertools import groupby
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from librosa.sequence import viterbi_discriminative
+
+from audioseg.labels import CLASSES
+from audioseg.segmentation import smoothing
+from audioseg.training.runs import transitions
+
+HOP = 0.12
+
+
+def one_hot(labels, sure=0.9):
+    answer = np.full((len(labels), len(CLASSES)), (1 - sure) / (len(CLASSES) - 1))
+    answer[np.arange(len(labels)), labels] = sure
+    return answer
+
+
+FLICKER = np.array([0] * 20 + [1] + [0] * 20 + [1] * 20)
+STEADY = np.array([0] * 41 + [1] * 20)
+SWITCH = transitions(STEADY, np.zeros(61, dtype=int), classes=4)
+
+
+@pytest.mark.parametrize("method", ["median", "minimum", "viterbi"])
+def test_smoothing_removes_a_flicker_and_keeps_a_change(method):
+    smooth = smoothing.smooth(
+        one_hot(FLICKER),
+        method,
+        hop_seconds=HOP,
+        seconds=0.6,
+        transition=SWITCH,
+        priors=np.full(4, 0.25),
+    )
+    assert (smooth == STEADY).all()
+
+
+def test_no_smoothing_takes_the_most_probable():
+    assert (smoothing.smooth(one_hot(FLICKER), "none", hop_seconds=HOP) == FLICKER).all()
+
+
+def test_viterbi_finds_the_best_of_all_paths():
+    rng = np.random.default_rng(1)
+    answer = rng.dirichlet(np.ones(3), 6)
+    switch, priors = rng.dirichlet(np.ones(3), 3), rng.dirichlet(np.ones(3))
+
+    def log_probability(path):
+        heard = np.log(answer[np.arange(6), path] / priors[list(path)]).sum()
+        return heard + np.log(priors[path[0]]) + np.log(switch[path[:-1], path[1:]]).sum()
+
+    every = [np.array(path) for path in np.ndindex(*[3] * 6)]
+    best = max(every, key=log_probability)
+    assert (smoothing.viterbi(answer, switch, priors) == best).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from([1.0, 0.125, 0.03]))
+def test_viterbi_finds_librosa_s_path(seed, n, evidence):
+    rng = np.random.default_rng(seed)
+    answer = rng.dirichlet(np.full(4, 0.3), n)
+    switch = rng.dirichlet(np.ones(4), 4) + np.eye(4)
+    switch /= switch.sum(axis=1, keepdims=True)
+    priors = rng.dirichlet(np.ones(4))
+
+    def weakened(shares):
+        powers = np.maximum(shares, smoothing.TINY) ** evidence
+        return powers / powers.sum(axis=-1, keepdims=True)
+
+    theirs = viterbi_discriminative(
+        weakened(answer).T, switch, p_state=weakened(priors), p_init=priors
+    )
+    assert (smoothing.viterbi(answer, switch, priors, evidence=evidence) == theirs).all()
+
+
+@given(st.lists(st.integers(0, 3), max_size=80), st.integers(0, 12))
+def test_minimum_duration_leaves_nothing_shorter(labels, frames):
+    smooth = smoothing.minimum_duration(
+        np.array(labels, dtype=int), seconds=frames * HOP, hop_seconds=HOP
+    )
+    lengths = [len(list(group)) for _, group in groupby(smooth.tolist())]
+    assert len(smooth) == len(labels)
+    assert set(smooth.tolist()) <= set(labels)
+    assert len(lengths) <= 1 or min(lengths) >= frames
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+@pytest.mark.parametrize("method", smoothing.METHODS)
+def test_short_recordings_are_smoothed_too(method, n):
+    labels = smoothing.smooth(
+        one_hot(FLICKER[:n]), method, hop_seconds=HOP, transition=SWITCH, priors=np.full(4, 0.25)
+    )
+    assert labels.tolist() == [0] * n
+
+
+def test_smoothing_errors():
+    with pytest.raises(smoothing.SmoothingError, match="take one of none, median"):
+        smoothing.smooth(one_hot(FLICKER), "mean", hop_seconds=HOP)
+    with pytest.raises(smoothing.SmoothingError, match="viterbi needs"):
+        smoothing.smooth(one_hot(FLICKER), "viterbi", hop_seconds=HOP)
+    with pytest.raises(smoothing.SmoothingError, match="no length of time"):
+        smoothing.median(one_hot(FLICKER), seconds=-1, hop_seconds=HOP)
