@@ -86,7 +86,7 @@ def compose_corpus(
         if planned.get("made_of") != made_of:
             recordings = _plan(sources, data_folder, raw_folder, minutes, seed, workers)
             # from here on, what stands in the folder is of the new plan
-            _remove_recordings(folder, planned.get("recordings", []))
+            _remove_recordings(folder, [*planned.get("recordings", []), *recordings])
             with replacing(folder / "plan.json") as aside:
                 text = json.dumps({"made_of": made_of, "recordings": recordings})
                 aside.write_text(text, encoding="utf-8")

@@ -233,24 +233,21 @@ def _music_of(
     segments: Sequence[Mapping], raw_folder: Path, rng: np.random.Generator
 ) -> dict[int, np.ndarray]:
     """Return the music of each segment that has some; it plays on from one to the next."""
-    music = {}
-    index = 0
-    while index < len(segments):
-        run = index
-        while (
-            run < len(segments)
-            and segments[run]["music"]
-            and (run == index or segments[run]["music_goes_on"])
-        ):
-            run += 1
-        if run > index:
-            music.update(_music_run(segments, range(index, run), raw_folder, rng))
-        index = max(run, index + 1)
-    return music
+    runs: list[list[int]] = []
+    for index, segment in enumerate(segments):
+        if segment["music_goes_on"]:
+            runs[-1].append(index)
+        elif segment["music"]:
+            runs.append([index])
+    return {
+        index: part
+        for run in runs
+        for index, part in _music_run(segments, run, raw_folder, rng).items()
+    }
 
 
 def _music_run(
-    segments: Sequence[Mapping], indices: range, raw_folder: Path, rng: np.random.Generator
+    segments: Sequence[Mapping], indices: Sequence[int], raw_folder: Path, rng: np.random.Generator
 ) -> dict[int, np.ndarray]:
     lengths = [segments[i]["samples"] for i in indices]
     edges = np.cumsum([0, *lengths])

@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import itertools
 import os
@@ -528,6 +529,29 @@ def test_a_damaged_recording_is_made_again(made, tmp_path):
     path.with_suffix(".txt").unlink()
     compose.compose_corpus(made[0], minutes=MINUTES, workers=1)
     assert corpus_bytes(made[0]) == expected
+
+
+def test_without_its_plan_or_for_another_seed_it_is_composed_anew(made, tmp_path):
+    data = tmp_path / "d"
+    shutil.copytree(made[0] / "on-hold", data / "on-hold")
+    shutil.copy(made[0] / "phrases.csv", data)
+    compose_ = functools.partial(
+        compose.compose_corpus,
+        data,
+        raw_folder=made[0] / "raw",
+        sources=read_sources(made[0] / "sources.csv"),
+        minutes=MINUTES,
+        workers=1,
+    )
+    (data / "on-hold/plan.json").unlink()
+    for path in (data / "on-hold").glob("*/*.*"):
+        path.write_bytes(b"stale")
+    compose_()
+    assert corpus_bytes(data) == corpus_bytes(made[0])
+    tracks = [name for name in corpus_bytes(data) if name.endswith(".txt")]
+    compose_(seed=7)
+    after = corpus_bytes(data)
+    assert all(after.get(name) != corpus_bytes(made[0])[name] for name in tracks)
 
 
 def test_two_runs_at_a_time_are_refused(made):
