@@ -15,8 +15,10 @@ from __future__ import annotations
 import math
 import os
 import re
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +26,11 @@ import numpy as np
 
 from audioseg.errors import CourseError
 from vggish.frontend import SAMPLE_RATE
+from vggish.resample import resample_blocks
 
 BLOCK_VALUES = 1 << 20  # samples times channels that are decoded at a time: 4 MB
 SAMPLE_RATE_LIMITS = (1_000, 1_000_000)  # hertz; anything else is no audio but a broken header
-CHANNELS_LIMIT = 64
+CHANNELS_LIMITS = (1, 64)
 PEAK_LIMIT = 64.0  # 36 dB over full scale: not loud, but integers in a floating-point file
 LIBSNDFILE_MALFORMED = 3  # its number for a format that it knows and contents that do not fit
 MISSING_SECONDS = 0.1  # encoders round lengths to their frames; more than this is a cut file
@@ -46,7 +49,11 @@ CONTAINERS = (
     "mpegts,ogg,w64,wav"
 )
 # containers that state how long they are, rather than leaving it to a guess from the bit rate
-DATED_CONTAINERS = ("mov", "matroska", "flv", "asf", "avi")
+DATED_CONTAINERS = {"mov", "matroska", "flv", "asf", "avi"}
+# what libmpg123 says while libsndfile reads mp3: nothing that the error or the samples do not say
+MPG123_NOTES = re.compile(rb"\[src/libmpg123/|Note: |Warning: |\s*$")
+
+_terminal = threading.Lock()
 
 
 class AudioError(CourseError):
@@ -150,18 +157,41 @@ def open_audio(path: str | os.PathLike) -> Iterator[AudioStream]:
         _check_last_ogg_page(path, size)
     opener = _open_libav if path.suffix.lower() in HEADERLESS else _open_libsndfile
     with opener(path) as stream:
-        low, high = SAMPLE_RATE_LIMITS
-        if not low <= stream.sample_rate <= high:
-            raise AudioError(
-                f"{path} says it has {stream.sample_rate} samples a second, which is not between "
-                f"{low} and {high}: its header is broken, export it again."
-            )
-        if not 1 <= stream.channels <= CHANNELS_LIMIT:
-            raise AudioError(
-                f"{path} says it has {stream.channels} channels, which is not between 1 and "
-                f"{CHANNELS_LIMIT}: its header is broken, export it again."
-            )
+        for number, (low, high), what in (
+            (stream.sample_rate, SAMPLE_RATE_LIMITS, "samples a second"),
+            (stream.channels, CHANNELS_LIMITS, "channels"),
+        ):
+            if not low <= number <= high:
+                raise AudioError(
+                    f"{path} says it has {number} {what}, which is not between {low} and {high}: "
+                    "its header is broken, export it again."
+                )
         yield stream
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Keep libmpg123's notes from the terminal; libsndfile has no switch for them.
+
+    They go to standard error beneath Python, which goes aside meanwhile. What others write there
+    in these milliseconds follows.
+    """
+    with _terminal, tempfile.TemporaryFile() as aside:
+        try:
+            terminal = os.dup(2)
+        except OSError:  # it is closed, and quiet
+            yield
+            return
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            aside.seek(0)
+            for line in aside:
+                if not MPG123_NOTES.match(line):
+                    os.write(2, line)
 
 
 @contextmanager
@@ -170,14 +200,11 @@ def _open_libsndfile(path: Path) -> Iterator[AudioStream]:
     import soundfile
 
     try:
-        file = soundfile.SoundFile(os.fspath(path))
-    except soundfile.LibsndfileError as error:
-        if error.code == LIBSNDFILE_MALFORMED:
+        with _without_notes():
+            file = soundfile.SoundFile(os.fspath(path))
+    except (soundfile.LibsndfileError, TypeError) as error:  # a name that ends in .raw needs a rate
+        if getattr(error, "code", None) == LIBSNDFILE_MALFORMED:
             raise _damaged(path, error.error_string) from None
-        file = None
-    except TypeError:  # a name that ends in .raw needs a rate
-        file = None
-    if file is None:
         with _open_libav(path) as stream:
             yield stream
         return
@@ -187,12 +214,14 @@ def _open_libsndfile(path: Path) -> Iterator[AudioStream]:
         known = 0 < file.frames < 1 << 40
         seconds = file.frames / file.samplerate if known and file.samplerate > 0 else None
         block_frames = max(1, BLOCK_VALUES // max(1, file.channels))
+        quiet = _without_notes if file.format == "MP3" else nullcontext
 
         def decoded() -> Iterator[np.ndarray]:
             while True:
                 try:
-                    # read(), not blocks(), which trusts the number of frames in the header
-                    block = file.read(block_frames, dtype="float32", always_2d=True)
+                    with quiet():
+                        # read(), not blocks(), which trusts the number of frames in the header
+                        block = file.read(block_frames, dtype="float32", always_2d=True)
                 except soundfile.LibsndfileError as error:
                     raise _damaged(path, error.error_string) from None
                 if not len(block):
@@ -262,7 +291,7 @@ def _open_libav(path: Path) -> Iterator[AudioStream]:
                     "again, as wav or flac."
                 )
             seconds = None
-            if any(name in container.format.name.split(",") for name in DATED_CONTAINERS):
+            if DATED_CONTAINERS & set(container.format.name.split(",")):
                 if track.duration is not None:
                     seconds = float(track.duration * track.time_base)
                 elif container.duration is not None and len(container.streams) == 1:
@@ -275,17 +304,13 @@ def _open_libav(path: Path) -> Iterator[AudioStream]:
                 try:
                     for frame in container.decode(track):
                         frame.pts = None
-                        yield from (_samples(part) for part in packed.resample(frame))
+                        for part in packed.resample(frame):
+                            yield part.to_ndarray().reshape(part.samples, -1)
                 except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
                     reason = getattr(error, "strerror", None) or str(error)
                     raise _damaged(path, reason) from None
 
             yield AudioStream(path, track.rate, track.channels, seconds, decoded, tolerance)
-
-
-def _samples(frame) -> np.ndarray:
-    """Return a packed frame as an array [shape=(samples, channels)]."""
-    return frame.to_ndarray().reshape(frame.samples, -1)
 
 
 def _damaged(path: Path, reason: str) -> AudioError:
@@ -326,25 +351,13 @@ def read_16k_blocks(
     AudioError
         If the file cannot be read; see :func:`open_audio`.
     """
-    with open_audio(path) as stream:
-        if stream.sample_rate == sample_rate:
-            yield from stream.blocks()
-        else:
-            yield from _resampled(stream, sample_rate)
-
-
-def _resampled(stream: AudioStream, sample_rate: int) -> Iterator[np.ndarray]:
-    """Resample a stream."""
-    from vggish.resample import resample_blocks  # compiles for a second: only where it is needed
-
     samples = 0
-    for block in resample_blocks(stream.blocks(), stream.sample_rate, sample_rate):
-        samples += len(block)
-        yield block
+    with open_audio(path) as stream:
+        for block in resample_blocks(stream.blocks(), stream.sample_rate, sample_rate):
+            samples += len(block)
+            yield block
     if not samples:
-        raise AudioError(
-            f"{stream.path} is shorter than one sample at {sample_rate} Hz: record it again."
-        )
+        raise AudioError(f"{path} is shorter than one sample at {sample_rate} Hz: record it again.")
 
 
 def load(path: str | os.PathLike, *, sample_rate: int = SAMPLE_RATE) -> np.ndarray:

@@ -13,15 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from audioseg import audio  # noqa: E402
-from audioseg.labels import CLASSES  # noqa: E402
-from audioseg.segmentation import segments  # noqa: E402
-from audioseg.training import runs  # noqa: E402
-from audioseg.training.context import probabilities  # noqa: E402
-from vggish.frontend import log_mel  # noqa: E402
+from audioseg import audio
+from audioseg.labels import CLASSES
+from audioseg.segmentation import segments
+from audioseg.training import runs
+from audioseg.training.context import probabilities
+from vggish.frontend import log_mel
 
 LEVELS_DB = (-6, 0, 6, 12)
 RMS = 0.05  # -26 dBFS
@@ -52,7 +49,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--run", help="its name; the best one on VAL by default")
     given = parser.parse_args()
-    run = runs.load(ROOT / runs.FOLDER / (given.run or runs.best(ROOT / runs.FOLDER)))
+    run = runs.load(runs.FOLDER / (given.run or runs.best(runs.FOLDER)))
     embedding = segments.embedding_for(run)
     print(f"{run.name}: share of the frames called", *CLASSES)
     for name, waveforms in cases(given.folder).items():

@@ -5,20 +5,17 @@ Steps that are done are skipped, and a run that was killed goes on where it stop
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 import soundfile
 
-from audioseg.corpus import plan, singing, sound
+from audioseg.corpus import plan, sound
 from audioseg.corpus.folder import (
     CORPUS,
     DATA_FOLDER,
@@ -28,12 +25,14 @@ from audioseg.corpus.folder import (
     write_csv,
     writing,
 )
+from audioseg.corpus.phrases import phrases_of
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError
 from audioseg.corpus.sources import list_sources, plan_split, read_sources
 from audioseg.files import replacing, sha256_of
 from audioseg.labels import write_label_track
 
 SEED = 2024
+VERSION = 2  # raised when the same sources are to make another plan or sound
 
 
 def compose_corpus(
@@ -61,7 +60,7 @@ def compose_corpus(
     minutes : mapping
         How much to compose of each split.
     seed : int
-        Same seed, same bytes.
+        Same seed: same plan and label tracks everywhere, same sound to within rounding.
     workers : int, optional
         Processes; as many as processors by default. The result does not depend on it.
 
@@ -85,9 +84,9 @@ def compose_corpus(
     with writing(folder):
         planned = _read_json(folder / "plan.json")
         if planned.get("made_of") != made_of:
-            recordings = _plan(sources, raw_folder, minutes, seed, workers)
+            recordings = _plan(sources, data_folder, raw_folder, minutes, seed, workers)
             # from here on, what stands in the folder is of the new plan
-            _remove_recordings(folder, planned.get("recordings", []))
+            _remove_recordings(folder, [*planned.get("recordings", []), *recordings])
             with replacing(folder / "plan.json") as aside:
                 text = json.dumps({"made_of": made_of, "recordings": recordings})
                 aside.write_text(text, encoding="utf-8")
@@ -108,20 +107,14 @@ def compose_corpus(
 
 
 def _fingerprint(sources: pd.DataFrame, minutes: Mapping[str, float], seed: int) -> str:
-    """Identify everything that decides on the samples."""
-    code = [_meaning(module) for module in (plan, sound, singing)]
-    libraries = [version(name) for name in ("av", "numpy", "scipy", "soundfile")]
-    made_of = [sources.to_csv(index=False), dict(sorted(minutes.items())), seed, code, libraries]
+    """Identify what the plan and the sound are made of."""
+    made_of = [VERSION, sources.to_csv(index=False), dict(sorted(minutes.items())), seed]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
-
-
-def _meaning(module: ModuleType) -> str:
-    """Return what a module says, without comments and layout."""
-    return ast.dump(ast.parse(Path(module.__file__).read_text(encoding="utf-8")))
 
 
 def _plan(
     sources: pd.DataFrame,
+    data_folder: Path,
     raw_folder: Path,
     minutes: Mapping[str, float],
     seed: int,
@@ -129,13 +122,8 @@ def _plan(
 ) -> list[dict]:
     """Find the phrases in the speech, and plan each split."""
     files = plan_split(list_sources(sources, raw_folder))
-    speech = files[files.kind == "speech"]
-    paths = list(speech.path)
-    chunks = [paths[i : i + 25] for i in range(0, len(paths), 25)]
-    work = partial(_phrases_of, raw_folder=raw_folder)
-    phrases = {}
-    for found in map_items(work, chunks, workers, "prompts", [len(chunk) for chunk in chunks]):
-        phrases.update(found)
+    speech = files.path[files.kind == "speech"]
+    phrases = phrases_of(speech, data_folder / "phrases.csv", raw_folder, workers)
     return [
         recording
         for split in SPLITS
@@ -148,10 +136,6 @@ def _plan(
             seed=seed,
         )
     ]
-
-
-def _phrases_of(paths: Iterable[str], raw_folder: Path) -> dict[str, list]:
-    return {p: sound.find_phrases(sound.read_source(raw_folder / p)) for p in paths}
 
 
 def _audio_path(folder: Path, recording: Mapping) -> Path:

@@ -13,12 +13,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from audioseg.corpus.sound import BLOCK_SAMPLES, SAMPLE_RATE, CorpusError
+from audioseg.corpus.sound import BLOCK_SAMPLES, CorpusError
 from audioseg.labels import CLASSES, Segment, labels_at
+from vggish.frontend import (
+    FRAME_HOP_SAMPLES,
+    HOP_FRAMES,
+    SAMPLE_RATE,
+    WINDOW_SAMPLES,
+    window_count,
+)
 
-# The grid of frame labels, as the features have it: windows of 15,600 samples, every 1,920.
-WINDOW_SAMPLES = 15_600
-HOP_SAMPLES = 1_920
+# the grid of frame labels is that of the features
+HOP_SAMPLES = HOP_FRAMES * FRAME_HOP_SAMPLES
 FIRST_CENTER_SECONDS = WINDOW_SAMPLES / SAMPLE_RATE / 2
 HOP_SECONDS = HOP_SAMPLES / SAMPLE_RATE
 
@@ -131,11 +137,6 @@ class _Material:
         return self.heard[group] * self.turns[group], self.turns[group], group
 
 
-def frame_count(samples: int) -> int:
-    """Return how many frame labels a recording has."""
-    return max(0, 1 + (samples - WINDOW_SAMPLES) // HOP_SAMPLES)
-
-
 def segments_of(recording: Mapping) -> list[Segment]:
     """Return the label track of a planned recording, neighbours of one class joined."""
     track: list[Segment] = []
@@ -151,14 +152,14 @@ def segments_of(recording: Mapping) -> list[Segment]:
 
 def frame_labels(recording: Mapping) -> np.ndarray:
     """Return the class number at each window's centre of a planned recording."""
-    times = FIRST_CENTER_SECONDS + HOP_SECONDS * np.arange(frame_count(recording["samples"]))
+    times = FIRST_CENTER_SECONDS + HOP_SECONDS * np.arange(window_count(recording["samples"]))
     return labels_at(segments_of(recording), times)
 
 
 def plan_recordings(
     split: str,
     sources: Sequence[Mapping],
-    phrases: Mapping[str, Sequence[tuple[int, int, int]]],
+    phrases: Mapping[str, Sequence[tuple[int, int, float]]],
     *,
     minutes: float,
     shares: Mapping[str, float],
@@ -173,8 +174,8 @@ def plan_recordings(
     sources : sequence of mapping
         The split's sources: ``path``, ``kind``, ``group``, ``seconds``.
     phrases : mapping
-        Of each path of speech, its phrases: start, end (samples) and energy, as
-        :func:`audioseg.corpus.sound.find_phrases` returns them.
+        Of each path of speech, its phrases: start, end (samples) and level, as
+        :func:`audioseg.corpus.phrases.find_phrases` returns them.
     minutes : float
         How much to compose.
     shares : mapping
@@ -329,10 +330,10 @@ def _lay_phrases(seconds: float, deck: _Deck, rng: np.random.Generator) -> tuple
         if placed:
             at += int(rng.uniform(*GAP_SECONDS) * SAMPLE_RATE) // BLOCK_SAMPLES * BLOCK_SAMPLES
         for _ in range(4):  # rather a phrase that fits
-            path, start, end, energy = deck.draw()
+            path, start, end, level = deck.draw()
             if at + end - start < (seconds + 5) * SAMPLE_RATE:
                 break
-        placed.append([path, start, end, energy, at])
+        placed.append([path, start, end, level, at])
         at += end - start
     return placed, at
 

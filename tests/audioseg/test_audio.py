@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soundfile
@@ -224,6 +228,42 @@ def test_a_playlist_opens_nothing_else(tmp_path):
     for name in ("a.m4a", "b.m4a"):
         with pytest.raises(AudioError, match="no format"):
             whole(tmp_path / name)
+
+
+def damaged_mp3(path):
+    """Write an mp3 that libmpg123 has notes on, when it is opened and when it is read."""
+    noise = np.random.default_rng(0)
+    soundfile.write(path, noise.normal(0, 0.1, 10 * RATE), RATE)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 :] = noise.bytes(3000)
+    path.write_bytes(data)
+
+
+def test_of_a_damaged_mp3_one_sentence_is_said(tmp_path):
+    damaged_mp3(tmp_path / "a.mp3")
+    code = (
+        "import sys, threading\n"
+        "from audioseg.audio import AudioError, load\n"
+        "def read():\n"
+        "    try:\n"
+        f"        load({str(tmp_path / 'a.mp3')!r})\n"
+        "    except AudioError as error:\n"
+        "        print(error, file=sys.stderr, flush=True)\n"
+        "threads = [threading.Thread(target=read) for _ in range(4)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+        "print('the end', file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *said, end = done.stderr.splitlines()
+    assert len(said) == 4 and end == "the end"  # nothing is lost, nothing is added
+    assert set(said) == {said[0]} and said[0].startswith(f"{tmp_path / 'a.mp3'} ")
+
+
+def test_what_others_write_meanwhile_is_not_lost(capfd):
+    with audio._without_notes():
+        os.write(2, b"Note: Trying to resync...\n\nkept\n[src/libmpg123/id3.c:576] error: odd\n")
+    assert capfd.readouterr().err == "kept\n"
 
 
 def _samples_of_all_formats(folder):

@@ -6,13 +6,11 @@ import lzma
 import tarfile
 import zipfile
 
-from audioseg.corpus import packages
-
 COMPRESS = {".xz": lzma.compress, ".gz": gzip.compress, "": bytes}
 
 
 def make_ar(members):
-    parts = [packages.AR_MAGIC]
+    parts = [b"!<arch>\n"]
     for name, data in members:
         header = f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n"
         parts += [header.encode(), data, b"\n" * (len(data) % 2)]
@@ -44,13 +42,13 @@ def make_zip(files):
 
 def make_deb(path, entries, suffix=".xz"):
     tar = COMPRESS[suffix](make_tar(entries))
-    members = [
-        ("debian-binary", b"2.0\n"),
-        ("control.tar.xz", b"odd"),
-        (f"data.tar{suffix}", tar),
-    ]
-    path.write_bytes(make_ar(members))
+    path.write_bytes(make_package((f"data.tar{suffix}", tar)))
     return path
+
+
+def make_package(*data):
+    """Build a package around its data, which may be none."""
+    return make_ar([("debian-binary", b"2.0\n"), ("control.tar.xz", b"odd"), *data])
 
 
 def files_below(folder):

@@ -7,7 +7,6 @@ else goes to the function that reads it.
 
 from __future__ import annotations
 
-import bz2
 import contextlib
 import gzip
 import io
@@ -22,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
-from archives import make_ar, make_deb, make_zip
+from archives import make_deb, make_package, make_zip
 from fake_embedding import FakeSource
 from recordings import encode, tone, write_corpus, write_recording
 
@@ -333,13 +332,11 @@ ARCHIVES = [
     Case("xz bomb", deb(("a.ogg", bytes(2 << 20))), "more than|limit"),
     Case("zip bomb", deb(("a.pk3", make_zip([("a.ogg", bytes(2 << 20))]))), "more than|limit"),
     Case("package: cut", cut_deb, "before byte|damaged|ends"),
-    Case("package: noise", content(NOISE), "does not start as an ar archive"),
-    Case("package: web page", content(b"<html>404</html>"), "does not start as an ar archive"),
-    Case(
-        "package: bzip2", content(make_ar([("data.tar.bz2", bz2.compress(b"x"))])), "xz or gzip|0 m"
-    ),
-    Case("package: no data", content(make_ar([("debian-binary", b"2.0\n")])), "0 members"),
-    Case("package: damaged xz", content(make_ar([("data.tar.xz", NOISE)])), "damaged"),
+    Case("package: noise", content(NOISE), "no Debian package"),
+    Case("package: web page", content(b"<html>404</html>"), "no Debian package"),
+    Case("package: zst", content(make_package(("data.tar.zst", b"x"))), "data.tar.xz should be"),
+    Case("package: no data", content(make_package()), "missing required part"),
+    Case("package: damaged xz", content(make_package(("data.tar.xz", NOISE))), "damaged"),
 ]
 
 # -- weights: make(path) writes what --weights or load_mini is given

@@ -1,24 +1,25 @@
+import functools
 import hashlib
-import io
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import av
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from archives import files_below, make_deb, make_zip
+from archives import files_below
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_corpus import MINUTES, RATE, STORED, babble, make_corpus, statistics
 
 from audioseg import labels
 from audioseg.__main__ import main
-from audioseg.corpus import compose, folder, sound
+from audioseg.corpus import compose, folder, phrases, sound
 from audioseg.corpus import plan as planning
 from audioseg.corpus import sources as sources_module
 from audioseg.corpus.sound import CorpusError
@@ -28,116 +29,19 @@ from audioseg.processes import BusyError
 from vggish import frontend
 
 ROOT = Path(__file__).parents[3]
-RATE = 16_000
-MINUTES = {"TRN": 3.5, "VAL": 7.0, "TST": 3.5}
-
-
-# -- sounds that the tests make themselves
-
-
-def babble(rng, seconds, pause=0.0, rate=RATE):
-    """Bursts of a buzzing tone with short gaps, silence around, and perhaps a pause within."""
-
-    def burst(length):
-        time_ = np.arange(round(length * rate)) / rate
-        return 0.3 * np.sign(np.sin(2 * np.pi * rng.uniform(100, 250) * time_)) * np.sin(60 * time_)
-
-    parts = [np.zeros(round(0.2 * rate))]
-    for turn in range(max(1, round(seconds / 0.5))):
-        parts += [burst(0.4), np.zeros(round(0.1 * rate))]
-        if turn == 0 and pause:
-            parts.append(np.zeros(round(pause * rate)))
-    return np.concatenate([*parts, np.zeros(round(0.2 * rate))])
-
-
-def tune(rng, seconds, rate=RATE, channels=1):
-    time_ = np.arange(round(seconds * rate)) / rate
-    notes = 220 * 2 ** (rng.integers(0, 24, len(time_) // rate + 1) / 12)
-    wave = 0.4 * np.sin(2 * np.pi * notes[time_.astype(int)] * time_)
-    return np.stack([wave] * channels, axis=1)
-
-
-def encoded(samples, rate, form, **options):
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate, format=form, **options)
-    return buffer.getvalue()
-
-
-def g722(samples):
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="g722") as container:
-        stream = container.add_stream("g722", rate=RATE)
-        stream.layout = "mono"
-        frame = av.AudioFrame.from_ndarray(
-            sound.to_int16(samples)[None], format="s16", layout="mono"
-        )
-        frame.sample_rate, frame.pts = RATE, 0
-        for packet in (*stream.encode(frame), *stream.encode(None)):
-            container.mux(packet)
-    return buffer.getvalue()
-
-
-def make_packages(raw_folder):
-    """Make small packages of every form that the real ones have; return their table."""
-    raw_folder.mkdir(parents=True)
-    rng = np.random.default_rng(1)
-    held = {}
-    for split in folder.SPLITS:
-        voice, low = f"voice-{split.lower()}", split.lower()
-        held[voice] = (
-            [(f"./v/p{i}.g722", g722(babble(rng, 2 + i / 3))) for i in range(6)]
-            + [(f"./v/n{i}.wav", encoded(babble(rng, 3, rate=8_000), 8_000, "WAV")) for i in (0, 1)]
-            + [("./v/beep.g722", g722(tune(rng, 1)[:, 0])), ("./v/silence/1.g722", bytes(8_000))]
-        )
-        held[f"music-{split.lower()}"] = [
-            (f"./m/{low}-one.ogg", encoded(tune(rng, 37, 8_000, 2), 8_000, "OGG")),
-            (f"./m/{low}/song.ogg", encoded(tune(rng, 36, 11_025), 11_025, "OGG")),
-            (f"./m/{low}/guitar.ogg", encoded(tune(rng, 37, 11_025), 11_025, "OGG")),
-        ]
-    sounds = [
-        (f"{name}{take}.ogg", encoded(0.1 * rng.standard_normal(RATE // size), RATE, "OGG"))
-        for size, name in enumerate(("wind", "rain", "door", "step", "fire", "sea"), start=1)
-        for take in (1, 2)
-    ]
-    held["sounds"] = [("./base/0.pk3", make_zip(sounds))]
-    rows = []
-    for package, entries in held.items():
-        deb = make_deb(raw_folder / f"{package}_1.0_all.deb", entries)
-        kind = package.split("-")[0].replace("voice", "speech").replace("sounds", "noise")
-        pins = {
-            "package": package,
-            "version": "1.0",
-            "source": package,
-            "sha256": hashlib.sha256(deb.read_bytes()).hexdigest(),
-            "bytes": deb.stat().st_size,
-            "kind": kind,
-            "group": package if kind != "noise" else "*",
-            "split": package[-3:].upper() if kind != "noise" else "*",
-            "leave_out": "*beep*;*/silence/*" if kind == "speech" else "",
-            "licence": "CC0",
-            "attribution": "the tests",
-        }
-        if kind == "music":
-            rows.append(pins | {"group": f"one-{package[-3:]}", "files": "*-one.ogg"})
-            rows.append(pins | {"group": f"pair-{package[-3:]}", "files": "*/song.ogg&guitar.ogg"})
-        else:
-            rows.append(pins | {"files": "*.g722;*.wav" if kind == "speech" else "*.ogg"})
-    return pd.DataFrame(rows)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A small corpus with its sources; returns its data folder and its table."""
     data = tmp_path_factory.mktemp("data")
-    make_packages(data / "raw").to_csv(data / "sources.csv", index=False)
-    sources = read_sources(data / "sources.csv")
-    acquire(sources, data / "raw")
-    return data, compose.compose_corpus(data, minutes=MINUTES, workers=1)
+    return data, make_corpus(data)
 
 
 def compose_elsewhere(made, data, *, environment=(), wait=True, workers=1):
     """Compose the same corpus into another folder, in another process."""
     data.mkdir(exist_ok=True)
+    shutil.copy(made[0] / "phrases.csv", data)
     code = (
         "from audioseg.corpus.compose import compose_corpus\n"
         "from audioseg.corpus.sources import read_sources\n"
@@ -266,13 +170,13 @@ def test_what_a_split_used_is_its_own(made):
 def fabricated(seed, voices=3, artists=2):
     """Sources and phrases as a real split has them, without any audio."""
     rng = np.random.default_rng(seed)
-    sources, phrases = [], {}
+    sources, spoken = [], {}
     for voice, index in itertools.product(range(voices), range(120)):
         path = f"v{voice}/{index}"
         sources.append({"path": path, "kind": "speech", "group": f"v{voice}", "seconds": 9.0})
         starts = np.cumsum(rng.integers(100, 700, 4)) * 160
-        phrases[path] = [(int(a), int(b) - 16_000, 10**9) for a, b in itertools.pairwise(starts)]
-        phrases[path] = [p for p in phrases[path] if p[1] - p[0] > 6_400]
+        spoken[path] = [(int(a), int(b) - 16_000, -20.0) for a, b in itertools.pairwise(starts)]
+        spoken[path] = [p for p in spoken[path] if p[1] - p[0] > 6_400]
     for artist, index in itertools.product(range(artists), range(4)):
         sources.append(
             {"path": f"m{artist}/{index}", "kind": "music", "group": f"m{artist}", "seconds": 90.0}
@@ -281,15 +185,15 @@ def fabricated(seed, voices=3, artists=2):
         {"path": f"n/{i}", "kind": "noise", "group": f"n:{i % 9}", "seconds": 3.0}
         for i in range(30)
     ]
-    return sources, phrases
+    return sources, spoken
 
 
 def plan(seed, minutes=31.0, share=0.687):
-    sources, phrases = fabricated(seed)
+    sources, spoken = fabricated(seed)
     return planning.plan_recordings(
         "VAL",
         sources,
-        phrases,
+        spoken,
         minutes=minutes,
         shares={"speech": share, "speech+music": 0.1, "music": 0.12},
         seed=seed,
@@ -319,21 +223,19 @@ def check_recording(recording):
         assert earlier["start"] + earlier["samples"] == later["start"]
         assert earlier["label"] != later["label"]
     for segment in segments:
-        phrases = segment["phrases"]
-        assert bool(phrases) == ("speech" in segment["label"]) == (segment["voice"] is not None)
+        placed = segment["phrases"]
+        assert bool(placed) == ("speech" in segment["label"]) == (segment["voice"] is not None)
         assert bool(segment["music"]) == ("music" in segment["label"])
-        if phrases:  # labels are exact: the first phrase starts, the last ends the segment
-            ends = [at + end - start for _, start, end, _, at in phrases]
-            assert phrases[0][4] == 0 and ends[-1] == segment["samples"]
-            gaps = [phrase[4] - end for phrase, end in zip(phrases[1:], ends, strict=False)]
+        if placed:  # labels are exact: the first phrase starts, the last ends the segment
+            ends = [at + end - start for _, start, end, _, at in placed]
+            assert placed[0][4] == 0 and ends[-1] == segment["samples"]
+            gaps = [phrase[4] - end for phrase, end in zip(placed[1:], ends, strict=False)]
             assert all(0 < gap <= 0.8 * RATE for gap in gaps)
         if segment["label"] == "speech+music":
             assert 0 <= segment["speech_db"] - segment["music_db"] <= 10.01
 
 
 def test_frames_are_those_of_the_front_end():
-    for samples in (15_599, 15_600, 17_519, 17_520, 2_000_000):
-        assert planning.frame_count(samples) == frontend.window_count(samples)
     recording = plan(3)[0]
     assert len(planning.frame_labels(recording)) == frontend.window_count(recording["samples"])
 
@@ -353,32 +255,73 @@ def test_voices_and_artists_are_heard_about_equally():
 
 
 def test_too_little_material_is_refused(monkeypatch):
-    sources, phrases = fabricated(1)
+    sources, spoken = fabricated(1)
     shares = planning.SHARES["VAL"]
     for kind in sources_module.KINDS:
         fewer = [source for source in sources if source["kind"] != kind]
         with pytest.raises(CorpusError, match="speech, music"):
-            planning.plan_recordings("VAL", fewer, phrases, minutes=9, shares=shares, seed=1)
+            planning.plan_recordings("VAL", fewer, spoken, minutes=9, shares=shares, seed=1)
     with pytest.raises(CorpusError, match="cannot be met"):
         monkeypatch.setattr(planning, "FREE_SECONDS", (2.0, 2.0))
         plan(1)
 
 
-# -- sound
+# -- phrases
 
 
 def test_phrases_are_where_the_sound_is():
     rng = np.random.default_rng(0)
-    samples = sound.to_int16(babble(rng, 3, pause=1.5))
-    (a, b, _), (c, d, _) = sound.find_phrases(samples)
+    samples = babble(rng, 3, pause=1.5)
+    (a, b, level), (c, d, _) = phrases.find_phrases(samples)
+    active = samples[a + 480 : b - 960]  # what is added before and after is silent
+    assert level == pytest.approx(10 * np.log10(np.mean(active**2)), abs=0.3)
     assert abs(a - 0.2 * RATE) < 0.05 * RATE and abs(b - 0.6 * RATE) < 0.08 * RATE
     assert abs(c - 2.2 * RATE) < 0.05 * RATE and abs(d - (len(samples) - 0.3 * RATE)) < 0.08 * RATE
-    (whole,) = sound.find_phrases(sound.to_int16(babble(rng, 3, pause=0.5)))
+    (whole,) = phrases.find_phrases(babble(rng, 3, pause=0.5))
     assert whole[1] - whole[0] > 3 * RATE  # a pause of 0.6 s is part of the phrase
-    assert sound.find_phrases(np.zeros(RATE, np.int16)) == []
-    assert sound.find_phrases(np.zeros(3, np.int16)) == []
-    noisy = samples + rng.integers(-60, 60, len(samples)).astype(np.int16)
-    assert len(sound.find_phrases(noisy)) == 2
+    assert phrases.find_phrases(np.zeros(RATE)) == []
+    assert phrases.find_phrases(np.zeros(3)) == []
+    assert len(phrases.find_phrases(samples + rng.uniform(-0.002, 0.002, len(samples)))) == 2
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([f"{folder}/{file}" for folder in ("a", "b/c") for file in ("x", "y-1")]),
+        st.lists(
+            st.tuples(
+                st.integers(0, 9_999).map(lambda block: 160 * block),
+                st.integers(0, 9_999).map(lambda block: 160 * block),
+                st.integers(-9_000, 0).map(lambda level: level / 100),
+            ),
+            max_size=3,
+        ),
+    )
+)
+def test_the_table_of_phrases_is_read_as_written(tmp_path_factory, found):
+    table = tmp_path_factory.getbasetemp() / "phrases.csv"
+    phrases.write_phrases(table, found)
+    assert phrases.read_phrases(table) == found
+
+
+def blocks_apart(table, raw_folder, step=1):
+    """Measure every so manyth prompt of a table; return by how many blocks its edges differ."""
+    known = phrases.read_phrases(table)
+    paths = sorted(known)[::step]
+    found = phrases.measured(paths, raw_folder)
+    edges = [[np.array([p[:2] for p in of[path]]) for path in paths] for of in (known, found)]
+    return np.array(
+        [
+            np.abs(a - b).max(initial=0) / sound.BLOCK_SAMPLES if a.shape == b.shape else np.inf
+            for a, b in zip(*edges, strict=True)
+        ]
+    )
+
+
+def test_phrases_measured_here_are_those_that_are_stored(made):
+    assert blocks_apart(STORED / "phrases.csv", made[0] / "raw").max() <= 1
+
+
+# -- sound
 
 
 @pytest.mark.numeric
@@ -387,7 +330,7 @@ def test_every_rate_becomes_16_khz(tmp_path, rate):
     time_ = np.arange(rate) / rate
     tone = 0.5 * np.sin(2 * np.pi * 440 * time_)
     soundfile.write(tmp_path / "x.wav", np.stack([tone, tone], axis=1), rate, subtype="PCM_16")
-    samples = sound.read_source(tmp_path / "x.wav") / 32_768
+    samples = sound.read_source(tmp_path / "x.wav")
     assert abs(len(samples) - RATE) <= 1
     expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(len(samples)) / RATE)
     assert np.abs(samples - expected)[200:-200].max() < 2e-3
@@ -399,10 +342,10 @@ def test_excerpts_and_sums(tmp_path):
     for name, samples in (("song.ogg", one), ("guitar.ogg", two)):
         soundfile.write(tmp_path / name, samples, RATE)
     song, guitar, both = (
-        sound.read_source(tmp_path / name).astype(int)
+        sound.read_source(tmp_path / name)
         for name in ("song.ogg", "guitar.ogg", "song.ogg&guitar.ogg")
     )
-    assert np.abs(both - (song + guitar) / 2).max() <= 1
+    np.testing.assert_array_equal(both, (song + guitar) / 2)
     part = sound.read_source(tmp_path / "song.ogg", start_seconds=1, seconds=1.5)
     assert np.array_equal(part, song[RATE : RATE + RATE * 3 // 2])
 
@@ -501,11 +444,67 @@ def test_a_second_call_changes_nothing(made):
     assert table.to_csv() == made[1].to_csv()
 
 
-def test_same_bytes_without_the_processors_features_and_on_two_processes(made, tmp_path):
+def check_levels(corpus):
+    """Compare with the stored levels, as far as another processor or resampler may go.
+
+    Where only noise differs, a level is a mean of 2 B T squares for a band of B hertz and T
+    seconds, so its standard deviation is 4.34 dB sqrt(2 / 2BT), and sqrt(2) of that between two:
+    for the shortest segment (1.5 s) and the narrowest band (940 Hz) 0.16 dB, for all of it
+    0.06 dB. Three times that may happen. 40 dB below a segment's level is the telephone's own
+    noise, which depends on all digits of what it is sent.
+    """
+    found, stored = statistics(corpus), pd.read_csv(STORED / "levels.csv")
+    where = ["recording", "start", "samples", "label"]
+    pd.testing.assert_frame_equal(found[where], stored[where])
+    assert (found["all"] - stored["all"]).abs().max() < 0.2
+    for band in stored.columns[5:]:
+        heard = stored[band] > stored["all"] - 40
+        assert heard.mean() > 0.4
+        assert (found[band] - stored[band])[heard].abs().max() < 0.5, band
+
+
+def test_the_sound_is_as_it_was(made):
+    check_levels(made[0] / "on-hold")
+
+
+def test_another_processor_plans_the_same_and_sounds_the_same(made, tmp_path):
     features = " ".join(np._core._multiarray_umath.__cpu_dispatch__)
     plain = {"NPY_DISABLE_CPU_FEATURES": features, "OPENBLAS_CORETYPE": "Prescott"}
     compose_elsewhere(made, tmp_path / "a", environment=plain, workers=2)
-    assert corpus_bytes(tmp_path / "a") == corpus_bytes(made[0])
+    here, there = corpus_bytes(made[0]), corpus_bytes(tmp_path / "a")
+    assert here.keys() == there.keys()
+    assert {"plan.json", "segments.csv"} < here.keys()
+    for name in here:
+        if not name.endswith(".flac") and name != "recordings.csv":  # which has their checksums
+            assert here[name] == there[name], name
+    check_levels(tmp_path / "a" / "on-hold")
+
+
+def test_the_plan_takes_phrases_from_their_table(made, tmp_path):
+    known = phrases.read_phrases(STORED / "phrases.csv")
+    first, *rest = (path for path in known if "voice-val" in path)
+    table = tmp_path / "phrases.csv"
+    phrases.write_phrases(table, {first: [(1_600, 16_000, -20.0)], **{p: known[p] for p in rest}})
+    found = phrases.phrases_of([first, *rest], table, tmp_path / "nothing is unpacked here", 1)
+    assert found[first] == [(1_600, 16_000, -20.0)]
+    # what the table lacks is measured and written into it
+    phrases.write_phrases(table, {first: known[first]})
+    found = phrases.phrases_of([first, *rest], table, made[0] / "raw", 1)
+    assert found == phrases.read_phrases(table) and list(found) == [first, *rest]
+
+
+def test_a_damaged_table_of_phrases_is_named(tmp_path):
+    for text in ("", "folder,file\na,b\n", "folder,file,phrases\na,b,1-2\n"):
+        (tmp_path / "phrases.csv").write_text(text)
+        with pytest.raises(CorpusError, match=r"phrases\.csv cannot be read"):
+            phrases.read_phrases(tmp_path / "phrases.csv")
+
+
+@pytest.mark.skipif(not (ROOT / "data/raw").exists(), reason="no sources are unpacked")
+def test_the_projects_phrases_are_those_of_its_sources():
+    apart = blocks_apart(ROOT / "data/phrases.csv", ROOT / "data/raw", step=29)
+    # another resampler moved 4 of 5,230 by more, by 5 blocks at most
+    assert np.mean(apart > 1) < 0.02 and apart.max() < 20
 
 
 def test_killed_and_started_again_it_ends_in_the_same_bytes(made, tmp_path):
@@ -532,6 +531,29 @@ def test_a_damaged_recording_is_made_again(made, tmp_path):
     path.with_suffix(".txt").unlink()
     compose.compose_corpus(made[0], minutes=MINUTES, workers=1)
     assert corpus_bytes(made[0]) == expected
+
+
+def test_without_its_plan_or_for_another_seed_it_is_composed_anew(made, tmp_path):
+    data = tmp_path / "d"
+    shutil.copytree(made[0] / "on-hold", data / "on-hold")
+    shutil.copy(made[0] / "phrases.csv", data)
+    compose_ = functools.partial(
+        compose.compose_corpus,
+        data,
+        raw_folder=made[0] / "raw",
+        sources=read_sources(made[0] / "sources.csv"),
+        minutes=MINUTES,
+        workers=1,
+    )
+    (data / "on-hold/plan.json").unlink()
+    for path in (data / "on-hold").glob("*/*.*"):
+        path.write_bytes(b"stale")
+    compose_()
+    assert corpus_bytes(data) == corpus_bytes(made[0])
+    tracks = [name for name in corpus_bytes(data) if name.endswith(".txt")]
+    compose_(seed=7)
+    after = corpus_bytes(data)
+    assert all(after.get(name) != corpus_bytes(made[0])[name] for name in tracks)
 
 
 def test_two_runs_at_a_time_are_refused(made):
