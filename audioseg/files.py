@@ -1,4 +1,4 @@
-"""Files that are whole or not there: writing aside, checksums, resumable downloads.
+"""Files that are whole or not there: writing aside, one run a folder, checksums, downloads.
 
 Everything the project writes goes through :func:`replacing`, so that a killed run leaves either
 the old file or the new one, and everything it fetches goes through :func:`download`, so that
@@ -31,6 +31,10 @@ ATTEMPTS = 5
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 
 _asking = threading.Lock()  # a cluster's worker may have several threads
+
+
+class BusyError(CourseError):
+    """A folder that another run is writing to; one sentence that names it."""
 
 
 class DownloadError(CourseError):
@@ -69,6 +73,44 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_run(folder: str | os.PathLike) -> Iterator[None]:
+    """Hold a folder for one run at a time.
+
+    The operating system lets go of the lock when the process ends, however it ends. Where a file
+    system has no locks, there is none.
+
+    Parameters
+    ----------
+    folder : str or PathLike
+        It is made where it is missing.
+
+    Raises
+    ------
+    BusyError
+        If another run holds it.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("ab") as file:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+                raise BusyError(
+                    f"another run is at work on {folder}: wait until it has ended, or end it."
+                ) from None
+        yield
 
 
 def _umask() -> int:

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from audioseg import files
-from audioseg.files import DownloadError, download, replacing, sha256_of
+from audioseg.files import BusyError, DownloadError, download, only_run, replacing, sha256_of
 
 BODY = bytes(range(256)) * 4096
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -182,3 +182,22 @@ def test_no_server_is_one_sentence(tmp_path):
 def test_sha256_of(tmp_path):
     (tmp_path / "a").write_bytes(BODY)
     assert sha256_of(tmp_path / "a") == SHA256
+
+
+def test_a_folder_is_held_by_one_run_at_a_time(tmp_path):
+    with only_run(tmp_path / "new"):
+        with pytest.raises(BusyError, match=r"another run is at work on .*new: wait"):
+            with only_run(tmp_path / "new"):
+                pass
+    with only_run(tmp_path / "new"):
+        pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has other locks")
+def test_a_file_system_without_locks_is_no_other_run(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with only_run(tmp_path):
+        pass
