@@ -1,6 +1,7 @@
-"""Files that are whole or not there: everything the course writes goes through `replacing`.
+"""Files that are whole or not there, and folders that one run at a time writes to.
 
-A killed run so leaves either the old file or the new one.
+Everything the course writes goes through :func:`replacing`, so that a killed run leaves either the
+old file or the new one.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vggish.download import DownloadError, download, sha256_of
+from filelock import FileLock, Timeout
 
-__all__ = ["DownloadError", "download", "replacing", "sha256_of"]
+from audioseg.errors import CourseError
 
 _asking = threading.Lock()  # a cluster's worker may have several threads
+
+
+class BusyError(CourseError):
+    """A folder that another run is writing to; one sentence that names it."""
 
 
 @contextmanager
@@ -51,6 +56,40 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_run(folder: str | os.PathLike) -> Iterator[None]:
+    """Hold a folder for one run at a time.
+
+    The operating system lets go of the lock when the process ends, however it ends. Where a file
+    system has no locks, there is none.
+
+    Parameters
+    ----------
+    folder : str or PathLike
+        It is made where it is missing.
+
+    Raises
+    ------
+    BusyError
+        If another run holds it.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise BusyError(
+            f"another run is at work on {folder}: wait until it has ended, or end it."
+        ) from None
+    except (OSError, NotImplementedError):  # no locks on this file system
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _umask() -> int:

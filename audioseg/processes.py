@@ -1,12 +1,7 @@
-"""Processes beside this one: those that must keep out of a folder, and those that help.
-
-:func:`only_run` keeps a folder for one run at a time. :func:`worker_pool` shares work out among
-processes that never outlive the one that started them.
-"""
+"""Worker processes that never outlive the one that started them (``workers`` replaces this)."""
 
 from __future__ import annotations
 
-import errno
 import multiprocessing
 import os
 import signal
@@ -14,51 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
-
-from audioseg.errors import CourseError
-
-
-class BusyError(CourseError):
-    """A folder that another run is writing to; one sentence that names it."""
-
-
-@contextmanager
-def only_run(folder: str | os.PathLike) -> Iterator[None]:
-    """Hold a folder for one run at a time.
-
-    The operating system lets go of the lock when the process ends, however it ends. Where a file
-    system has no locks, there is none.
-
-    Parameters
-    ----------
-    folder : str or PathLike
-        It is made where it is missing.
-
-    Raises
-    ------
-    BusyError
-        If another run holds it.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("ab") as file:
-        try:
-            if os.name == "nt":
-                import msvcrt
-
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
-                raise BusyError(
-                    f"another run is at work on {folder}: wait until it has ended, or end it."
-                ) from None
-        yield
 
 
 @contextmanager

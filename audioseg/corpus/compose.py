@@ -28,7 +28,8 @@ from audioseg.corpus.folder import (
 from audioseg.corpus.phrases import phrases_of
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError
 from audioseg.corpus.sources import list_sources, plan_split, read_sources
-from audioseg.files import replacing, sha256_of
+from audioseg.files import replacing
+from vggish.download import sha256_of
 from audioseg.labels import write_label_track
 
 SEED = 2024

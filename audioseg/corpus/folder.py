@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
 from audioseg.corpus.sound import CorpusError
-from audioseg.files import replacing
-from audioseg.processes import only_run, worker_pool
+from audioseg.files import only_run, replacing
+from audioseg.workers import Died, run_each
 
 DATA_FOLDER = Path("data")
 CORPUS = "on-hold"
@@ -60,21 +60,26 @@ def map_items(
     work: Callable, items: Sequence, workers: int, label: str, amounts: Sequence[int]
 ) -> list:
     """Do the work on each item, in the items' order, with a progress bar."""
-    results = []
-    with tqdm(total=sum(amounts), desc=label, unit="", disable=not items) as bar:
-        if workers == 1 or len(items) < 2:
-            for item, amount in zip(items, amounts, strict=True):
-                results.append(work(item))
-                bar.update(amount)
-            return results
-        with worker_pool(min(workers, len(items))) as pool:
-            try:
-                for result, amount in zip(pool.map(work, items), amounts, strict=True):
-                    results.append(result)
-                    bar.update(amount)
-            except BrokenProcessPool:
+    results = [None] * len(items)
+    numbered = run_each(
+        partial(_at, work), enumerate(items), workers=max(1, min(workers, len(items)))
+    )
+    # an error here ends the workers while the folder is still held
+    with (
+        contextlib.closing(numbered),
+        tqdm(total=sum(amounts), desc=label, unit="", disable=not items) as bar,
+    ):
+        for (number, _), result in numbered:
+            if isinstance(result, Died):
                 raise CorpusError(
                     "a worker process ended early, most likely for want of memory: run the same "
                     "command again with --workers 1, it goes on where it stopped."
-                ) from None
+                )
+            results[number] = result
+            bar.update(amounts[number])
     return results
+
+
+def _at(work: Callable, numbered: tuple) -> object:
+    """Do the work on an item that comes with its number."""
+    return work(numbered[1])

@@ -29,7 +29,8 @@ from audioseg.corpus.folder import (
     writing,
 )
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError, to_int16
-from audioseg.files import replacing, sha256_of
+from audioseg.files import replacing
+from vggish.download import sha256_of
 from audioseg.labels import BACKGROUND, CLASSES, LabelError, read_label_track, write_label_track
 
 SHARES = {"TRN": 0.7, "VAL": 0.15, "TST": 0.15}

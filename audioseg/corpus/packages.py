@@ -24,7 +24,7 @@ from debian.deb822 import Deb822
 from debian.debfile import DebFile
 
 from audioseg.errors import CourseError
-from audioseg.files import DownloadError, download
+from vggish.download import DownloadError, download
 
 MIRROR_VARIABLE = "DEBIAN_MIRROR"
 APT_FOLDER = Path("/etc/apt")

@@ -20,7 +20,7 @@ from audioseg.corpus import sound
 from audioseg.corpus.folder import DATA_FOLDER, SPLITS, writing
 from audioseg.corpus.packages import ArchiveError, deb_name, fetch_deb, find_mirrors, unpack_deb
 from audioseg.corpus.sound import CorpusError
-from audioseg.files import sha256_of
+from vggish.download import sha256_of
 
 KINDS = ("speech", "music", "noise")
 NOISE_SHARES = {"TRN": 0.6, "VAL": 0.2, "TST": 0.2}

@@ -37,8 +37,7 @@ from audioseg.features.parts import (
     loaded,
     read_part,
 )
-from audioseg.files import replacing, sha256_of
-from audioseg.processes import only_run
+from audioseg.files import only_run, replacing, sha256_of
 from feat_ext import (
     DATASET_FORMAT,
     FRONT_END,

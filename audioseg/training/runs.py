@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from audioseg.files import replacing, sha256_of
+from audioseg.files import replacing
+from vggish.download import sha256_of
 from audioseg.labels import CLASSES
 from audioseg.show import pictures
 from audioseg.training.context import input_shape, probabilities_of

@@ -1,12 +1,13 @@
 """Whole files or none."""
 
+import errno
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from audioseg.files import replacing
+from audioseg.files import BusyError, only_run, replacing
 
 
 def test_replacing_puts_whole_files_in_place(tmp_path):
@@ -51,3 +52,23 @@ def test_threads_that_write_leave_the_umask_alone(tmp_path, monkeypatch):
         assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
     finally:
         umask(before)
+
+
+def test_a_folder_is_held_by_one_run_at_a_time(tmp_path):
+    with only_run(tmp_path / "new"):
+        with pytest.raises(BusyError, match=r"another run is at work on .*new: wait"):
+            with only_run(tmp_path / "new"):
+                pass
+    with only_run(tmp_path / "new"):
+        pass
+
+
+@pytest.mark.parametrize("error", [errno.ENOLCK, errno.ENOSYS])
+@pytest.mark.skipif(os.name == "nt", reason="has other locks")
+def test_a_file_system_without_locks_is_no_other_run(tmp_path, monkeypatch, error):
+    def no_locks(*_):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with only_run(tmp_path):
+        pass

@@ -1,6 +1,5 @@
 """One run at a time in a folder, and workers that never outlive the run."""
 
-import errno
 import os
 import signal
 import threading
@@ -8,26 +7,7 @@ import time
 
 import pytest
 
-from audioseg.processes import BusyError, held_interrupts, only_run, worker_pool
-
-
-def test_a_folder_is_held_by_one_run_at_a_time(tmp_path):
-    with only_run(tmp_path / "new"):
-        with pytest.raises(BusyError, match=r"another run is at work on .*new: wait"):
-            with only_run(tmp_path / "new"):
-                pass
-    with only_run(tmp_path / "new"):
-        pass
-
-
-@pytest.mark.skipif(os.name == "nt", reason="has other locks")
-def test_a_file_system_without_locks_is_no_other_run(tmp_path, monkeypatch):
-    def no_locks(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr("fcntl.flock", no_locks)
-    with only_run(tmp_path):
-        pass
+from audioseg.processes import held_interrupts, worker_pool
 
 
 @pytest.mark.parametrize("reason", [KeyboardInterrupt, ValueError])

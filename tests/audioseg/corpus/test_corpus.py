@@ -24,8 +24,8 @@ from audioseg.corpus import plan as planning
 from audioseg.corpus import sources as sources_module
 from audioseg.corpus.sound import CorpusError
 from audioseg.corpus.sources import acquire, inspect, list_sources, plan_split, read_sources
-from audioseg.files import DownloadError
-from audioseg.processes import BusyError
+from audioseg.files import BusyError
+from vggish.download import DownloadError
 from vggish import frontend
 
 ROOT = Path(__file__).parents[3]

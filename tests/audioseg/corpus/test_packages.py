@@ -17,7 +17,7 @@ from audioseg.corpus.packages import (
     pool_path,
     unpack_deb,
 )
-from audioseg.files import DownloadError
+from vggish.download import DownloadError
 
 # -- mirrors
 
