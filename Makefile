@@ -1,12 +1,14 @@
-# The commands of the course; `make` lists them. Needs only python3 (3.11 to 3.13) and make.
+# The commands of the course; `make` lists them. Needs only python3 and make.
 
 PYTHON ?= python3
+# the others are tried where that one is too old or too new
+PYTHONS = "$(PYTHON)" python3.13 python3.12 python3.11
 VENV := .venv
+BIN := $(VENV)/bin
 ifeq ($(OS),Windows_NT)
-  BIN := $(VENV)/Scripts
   PYTHON := python
-else
-  BIN := $(VENV)/bin
+  PYTHONS = "$(PYTHON)" "py -3.13" "py -3.12" "py -3.11"
+  BIN := $(VENV)/Scripts
 endif
 READY := $(VENV)/.ready
 
@@ -24,52 +26,86 @@ CORPUS_CODE := audioseg/labels.py $(filter-out %/own.py %/command.py,$(wildcard 
 FEATURE_CODE := audioseg/labels.py audioseg/audio.py feat_ext.py $(SCRIPT_02) $(wildcard audioseg/features/*.py vggish/*.py vggish/mini/network.py vggish/mini/mini.npz)
 GOOGLE_WEIGHTS := $(wildcard weights/vggish_model.ckpt)
 
+# TensorFlow's libraries greet on stderr; what fails in them is raised in Python as well
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup trainings tutorial test lab vggish image lock board clean
+.PHONY: help setup trainings tutorial test test-processors lab vggish image lock board clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
-	@$(PYTHON) -c "import re; [print(f'make {t:10} {d}') for t, d in re.findall(r'^(\w+):.*## (.*)', open('Makefile', encoding='utf-8').read(), re.M)]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## make .venv and install the locked requirements
 
-$(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and f'error: {sys.executable} is Python {sys.version.split()[0]}, but the locked libraries are for 3.11 to 3.13: call make with PYTHON=python3.13.')"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -c "import pathlib; pathlib.Path('$@').touch()"
+# TensorFlow has been built for these
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
+define make_environment
+for python in $(PYTHONS); do \
+  if $$python -c "import ensurepip, venv; $(FITS)" 2>/dev/null; then \
+    exec $$python -m venv --clear $(VENV); \
+  fi; \
+done; \
+if uv --version >/dev/null 2>&1; then \
+  exec uv venv --quiet --clear --seed --python ">=3.11,<3.14" $(VENV); \
+fi; \
+if $(PYTHON) -c "$(FITS)" 2>/dev/null; then \
+  echo "error: $(PYTHON) comes without venv: install that (Debian, Ubuntu: apt install python3-venv), then type the same again." >&2; \
+else \
+  found=$$($(PYTHON) --version 2>/dev/null) || found="not here"; \
+  echo "error: $(PYTHON) is $$found, but the locked libraries are for Python 3.11 to 3.13: install one of these, or uv, or call make with PYTHON=/path/to/python3.13." >&2; \
+fi; \
+exit 1
+endef
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# uv is the quicker installer, pip the one that is there; both keep to the hashes
+$(READY): requirements.txt pyproject.toml
+	@echo "== setup"
+	@$(BIN)/python -c "import pip; $(FITS)" 2>/dev/null || { $(make_environment); }
+	@sed -n '/^uv==/,/# via/p' requirements.txt > $(VENV)/uv.txt
+	@{ $(PIP) --require-hashes -r $(VENV)/uv.txt && \
+	  $(BIN)/uv pip install --quiet --compile-bytecode --python $(VENV) --require-hashes -r requirements.txt; } || \
+	  { echo "uv could not, so pip does it." && $(PIP) --require-hashes -r requirements.txt; }
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# a bar is for a terminal
+tutorial: export TQDM_DISABLE := $(if $(shell test -t 2 || echo no),1,0)
 tutorial: executed/$(NOTEBOOK_04).ipynb ## run the series 01 to 04 on real recordings
 	@$(BIN)/audioseg board
 
 test: $(READY) ## run every test
-	$(BIN)/python -m ruff check .
-	$(BIN)/python -m ruff format --check .
-	$(BIN)/python -m pytest
+	@$(BIN)/python -m ruff check --quiet .
+	@$(BIN)/python -m ruff format --check --quiet .
+	@$(BIN)/python -m pytest
 
 lab: $(READY) ## open JupyterLab on the notebooks
-	$(BIN)/python -m jupyter lab
+	@$(BIN)/python -m jupyter lab
 
 vggish: $(READY) ## fetch Google's VGGish checkpoint and PCA parameters
-	$(BIN)/python -m vggish.weights
+	@$(BIN)/python -m vggish.weights
 
 image: ## build the workshop image with docker
 	docker build -t audio-segmentation .
 
-lock: requirements.in ## recompile requirements.txt from requirements.in
-	uv pip compile --universal --fork-strategy fewest --generate-hashes --python-version 3.11 --quiet requirements.in -o requirements.txt
+lock: $(READY) ## recompile requirements.txt from requirements.in
+	@$(BIN)/uv pip compile --universal --fork-strategy fewest --generate-hashes --python-version 3.11 --quiet requirements.in -o requirements.txt
 
 board: $(READY) ## compare the runs so far
 	@$(BIN)/audioseg board
 
 clean: ## remove what the series produced, keep downloads
-	@$(PYTHON) -c "import pathlib, shutil; [shutil.rmtree(p, ignore_errors=True) for p in map(pathlib.Path, ('data/on-hold', 'runs', 'executed', 'segmented'))]"
+	@rm -rf data/on-hold runs executed segmented
 
-# A notebook is run as it stands, into executed/: the one in this folder is the reader's.
-run_notebook = @echo "== $(1)" && mkdir -p executed && JPY_SESSION_NAME=$(1).ipynb $(BIN)/python -m papermill --kernel python3 --no-request-save-on-cell-execute $(2) $(1).ipynb executed/.$(1).part.ipynb && mv executed/.$(1).part.ipynb executed/$(1).ipynb
+# A notebook is run as it stands, into executed/: the one in this folder is the reader's. Its
+# kernel talks encrypted, or it would warn that it does not.
+define run_notebook
+@echo "== $(1)"
+@JPY_SESSION_NAME=$(1).ipynb $(BIN)/python -m nbconvert --log-level=WARN --to notebook --execute --KernelManager.transport_encryption=auto --output-dir executed $(1).ipynb
+endef
 
 executed/$(NOTEBOOK_01).ipynb: $(NOTEBOOK_01).ipynb $(CORPUS_CODE) $(READY)
 	$(call run_notebook,$(NOTEBOOK_01))
@@ -80,12 +116,12 @@ $(EMBEDDINGS): executed/$(NOTEBOOK_01).ipynb $(FEATURE_CODE) $(GOOGLE_WEIGHTS)
 	@$(BIN)/python $(SCRIPT_02) --workers 2 $(if $(filter weights/% vggish/%,$?),--overwrite)
 
 executed/$(NOTEBOOK_03).ipynb: $(NOTEBOOK_03).ipynb $(EMBEDDINGS)
-	$(call run_notebook,$(NOTEBOOK_03),--no-progress-bar --log-level ERROR)
+	$(call run_notebook,$(NOTEBOOK_03))
 
 define answer_rule
 # each shows how it differs from the base
 executed/$(1).ipynb: $(1).ipynb $(NOTEBOOK_03).ipynb $(EMBEDDINGS)
-	$$(call run_notebook,$(1),--no-progress-bar --log-level ERROR)
+	$$(call run_notebook,$(1))
 endef
 $(foreach answer,$(ANSWERS),$(eval $(call answer_rule,$(answer))))
 

@@ -1,37 +1,35 @@
-"""Audio to windows to embeddings to TFRecord, and back.
+"""Feature extraction, step by step: audio to windows to embeddings to TFRecord, and back.
 
-A recording goes through in blocks: ``audioseg.audio`` decodes it, ``vggish`` embeds a window every
-``hop_seconds``, the label track gives each window the class at its centre, and one
-``tf.train.SequenceExample`` a recording holds the result (:func:`write_example`).
-``audioseg.features`` runs all this over a corpus, and reads it back.
+>>> samples = load("interview.mp3")                         # 16 kHz, one channel, in [-1, 1]
+>>> spectrogram = log_mel(samples)                          # (frames, 64), one every 0.010 s
+>>> examples = windows(spectrogram)                         # (n, 96, 64), one every 0.12 s
+>>> times = window_times(len(examples))                     # their centres: 0.4875 s, 0.6075 s, ...
+>>> labels = frame_labels(segments, times, classes=classes)
+>>> embedding = load_embedding("mini")                      # of vggish.embedding
+>>> embeddings = embed(samples, embedding)                  # (n, 128), one for each window
+>>> example = to_example(embeddings, embedding.quantize(embeddings), labels,
+...                      recording="interview", split="TRN")
+>>> write_examples("TRN.tfrecord", [example])
+>>> tf.data.TFRecordDataset("TRN.tfrecord").map(parse_example)
+
+Everything here is a function of arrays and paths, and stands on libraries and :mod:`vggish` alone,
+so that this file can be taken elsewhere. What hours of audio, broken files, interruptions and many
+processors need is in ``audioseg.features``; it calls these functions.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
+import av
 import numpy as np
+import soundfile
 
-from audioseg import audio
-from audioseg.features import records
-from audioseg.features.dataset import (
-    DATASET_FOLDER,
-    DATASET_FORMAT,
-    DatasetError,
-    Frames,
-    Recording,
-    load_split,
-    read_dataset,
-    read_split,
-    stream_split,
-)
-from audioseg.labels import CLASSES, labels_at, read_label_track
 from vggish import EMBEDDING_SIZE
+from vggish.errors import SentenceError
 from vggish.frontend import (
     FRAME_HOP_SAMPLES,
     FRAME_SAMPLES,
@@ -42,23 +40,25 @@ from vggish.frontend import (
     SAMPLE_RATE,
     WINDOW_FRAMES,
     WINDOW_SAMPLES,
+    log_mel,
+    windows,
 )
+from vggish.resample import resample
 
-if TYPE_CHECKING:  # importing it takes seconds
+if TYPE_CHECKING:  # takes seconds, and is needed for embeddings and TFRecord only
+    import tensorflow as tf
+
     from vggish.embedding import Embedding
 
 __all__ = [
-    "DATASET_FOLDER", "DATASET_FORMAT", "FIRST_CENTER_SECONDS", "FRONT_END", "HOP_SECONDS",
-    "SPLITS", "DatasetError", "Extract", "Frames", "Recording", "embed_recording",
-    "hop_frames_of", "load_split", "read_dataset", "read_split", "stream_split", "window_times",
-    "write_example",
+    "FIRST_CENTER_SECONDS", "FRONT_END", "HOP_SECONDS", "SAMPLE_RATE", "WINDOW_SAMPLES",
+    "FeatureError", "embed", "frame_labels", "hop_frames_of", "load", "log_mel", "parse_example",
+    "read_examples", "to_example", "window_times", "windows", "write_examples",
 ]  # fmt: skip
 
-SPLITS = ("TRN", "VAL", "TST")
 HOP_SECONDS = 0.12
 FIRST_CENTER_SECONDS = WINDOW_SAMPLES / SAMPLE_RATE / 2  # 0.4875
-FLOAT_BYTES = 4 * EMBEDDING_SIZE
-SPOOL_BYTES = 1 << 23  # longer recordings than this wait on disk until they are complete
+# what a dataset says of how its embeddings came about
 FRONT_END = {
     "sample_rate": SAMPLE_RATE,
     "channels": "mean",
@@ -72,30 +72,63 @@ FRONT_END = {
 }
 
 
-class Extract(NamedTuple):
-    """What :func:`write_example` found in a recording.
+class FeatureError(SentenceError):
+    """Audio or numbers that features cannot be made of; one sentence that says what to do."""
 
-    Attributes
+
+def load(path: str | os.PathLike, *, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """Read a recording as VGGish wants it: 16 kHz, one channel, in [-1, 1].
+
+    *Normalised to [-1, 1]* means that the full scale of the file becomes 1: 16-bit samples are
+    divided by 32,768. The loudness stays as it was recorded: a quiet recording is not made as loud
+    as another. Lossy formats and resampling can overshoot 1 by a little; that is not cut off.
+
+    Parameters
     ----------
-    seconds : float
-        Its length.
-    windows : int
-        Its windows.
-    padded : bool
-        Whether it was shorter than a window and was filled up with silence.
-    counts : list of int
-        Windows of each class.
+    path : str or PathLike
+        Whatever libsndfile reads (wav, flac, ogg, mp3 and more), or else FFmpeg (m4a, the sound of
+        mp4 and webm, and more).
+    sample_rate : int
+        Hertz. Recordings of another rate are resampled by the filter that VGGish was trained
+        with, resampy's ``kaiser_best``.
+
+    Returns
+    -------
+    np.ndarray [shape=(samples,), dtype=float32]
+        The mean of the channels.
+
+    Raises
+    ------
+    FeatureError
+        If the file cannot be read or holds no samples.
     """
+    path = os.fspath(path)
+    try:
+        try:
+            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError:
+            samples, rate = _read_by_ffmpeg(path)
+    except (OSError, av.FFmpegError, IndexError) as error:
+        reason = getattr(error, "strerror", None) or "there is no sound in it"
+        raise FeatureError(
+            f"{path} cannot be read ({reason}): check that it is there, or export it as wav."
+        ) from None
+    if not len(samples):
+        raise FeatureError(f"{path} holds no samples: record or export it again.")
+    mono = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
+    return resample(mono, rate, sample_rate)
 
-    seconds: float
-    windows: int
-    padded: bool
-    counts: list[int]
 
-
-def window_times(count: int, hop_seconds: float = HOP_SECONDS) -> np.ndarray:
-    """Return the centres of windows in seconds [shape=(count,)]: 0.4875 + i hop_seconds."""
-    return FIRST_CENTER_SECONDS + np.arange(count) * hop_seconds
+def _read_by_ffmpeg(path: str) -> tuple[np.ndarray, int]:
+    """Return samples [shape=(n, channels)] and their rate."""
+    with av.open(path) as container:
+        track = container.streams.audio[0]
+        to_float = av.AudioResampler(format="fltp")
+        frames = [*container.decode(track), None]  # None asks for what is left
+        blocks = [done.to_ndarray() for frame in frames for done in to_float.resample(frame)]
+        return np.concatenate(
+            [np.empty((track.channels, 0), np.float32), *blocks], axis=1
+        ).T, track.rate
 
 
 def hop_frames_of(hop_seconds: float) -> int:
@@ -103,136 +136,220 @@ def hop_frames_of(hop_seconds: float) -> int:
 
     Raises
     ------
-    DatasetError
+    FeatureError
         If it is not a positive multiple of 0.01 s.
     """
     frame_seconds = FRAME_HOP_SAMPLES / SAMPLE_RATE
     frames = round(hop_seconds / frame_seconds) if math.isfinite(hop_seconds) else 0
     if frames < 1 or not math.isclose(frames * frame_seconds, hop_seconds, rel_tol=1e-9):
-        raise DatasetError(
+        raise FeatureError(
             f"a hop of {hop_seconds:g} s is not a positive multiple of the {frame_seconds:g} s "
             "from one log-mel frame to the next: take 0.12, for instance."
         )
     return frames
 
 
-def embed_recording(
-    path: str | os.PathLike, embedding: Embedding, *, hop_seconds: float = HOP_SECONDS
+def window_times(count: int, hop_seconds: float = HOP_SECONDS) -> np.ndarray:
+    """Return the centres of windows in seconds [shape=(count,)]: 0.4875 + i hop_seconds."""
+    return FIRST_CENTER_SECONDS + np.arange(count) * hop_seconds
+
+
+def frame_labels(
+    segments: Sequence[tuple[float, float, str]],
+    times: np.ndarray,
+    *,
+    classes: Sequence[str],
+    background: str = "noise",
 ) -> np.ndarray:
-    """Embed a recording; its label track, if any, is not read.
+    """Return the class at each time: with :func:`window_times`, the label of each window.
 
     Parameters
     ----------
-    path : str or PathLike
-        Audio of any common format.
+    segments : sequence of (start, end, label)
+        In seconds, sorted, without overlaps. A segment holds its start, not its end.
+    times : np.ndarray [shape=(n,)]
+        Seconds.
+    classes : sequence of str
+        The classes, in the order of their numbers.
+    background : str
+        The class where no segment is.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=int64]
+        The number of the class.
+
+    Raises
+    ------
+    FeatureError
+        If a segment has a label that is no class.
+    """
+    used = {label for _, _, label in segments} | {background}
+    for label in sorted(used - set(classes)):
+        raise FeatureError(f"the label {label!r} is none of {', '.join(classes)}.")
+    times = np.asarray(times, dtype=float)
+    labels = np.full(times.shape, classes.index(background), dtype=np.int64)
+    if not segments:
+        return labels
+    starts, ends, names = zip(*segments, strict=True)
+    numbers = np.array([classes.index(name) for name in names])
+    at = np.searchsorted(np.array(starts), times, side="right") - 1
+    inside = (at >= 0) & (times < np.array(ends)[at])
+    labels[inside] = numbers[at[inside]]
+    return labels
+
+
+def embed(
+    samples: np.ndarray, embedding: Embedding, *, hop_seconds: float = HOP_SECONDS
+) -> np.ndarray:
+    """Embed every window of a recording.
+
+    Parameters
+    ----------
+    samples : np.ndarray [shape=(samples,), dtype=float32]
+        As :func:`load` returns them.
     embedding : Embedding
-        As :func:`vggish.embedding.load_embedding` returns it.
+        As :func:`vggish.embedding.load_embedding` returns it; its ``quantize`` makes AudioSet's
+        8-bit form of the result.
     hop_seconds : float
         From one window to the next.
 
     Returns
     -------
     np.ndarray [shape=(n, 128), dtype=float32]
-        The embeddings; :func:`window_times` says when. Less than 0.975 s gives one, of the
-        recording and the silence after it.
-
-    Raises
-    ------
-    audio.AudioError
-        If the recording cannot be read.
+        :func:`window_times` says when. Less than 0.975 s gives one, of the recording and the
+        silence after it.
     """
-    blocks = audio.read_16k_blocks(path)
-    return np.concatenate(list(embedding.stream(blocks, hop_frames_of(hop_seconds))))
+    return np.concatenate(list(embedding.stream([samples], hop_frames_of(hop_seconds))))
 
 
-def write_example(
-    file: BinaryIO,
-    path: str | os.PathLike,
-    embedding: Embedding,
+def to_example(
+    embedding: np.ndarray,
+    audio_embedding: np.ndarray,
+    label: np.ndarray,
     *,
-    name: str,
+    recording: str,
     split: str,
+    start_time_seconds: float = 0.0,
     hop_seconds: float = HOP_SECONDS,
-    classes: Sequence[str] = CLASSES,
-    folder: str | os.PathLike | None = None,
-    progress: Callable[[float, int], None] = lambda seconds, windows: None,
-) -> Extract:
-    """Embed a recording and append it to an open TFRecord file, in constant memory.
+) -> tf.train.SequenceExample:
+    """Put consecutive windows of a recording into a ``SequenceExample``, as AudioSet's are.
 
     Parameters
     ----------
-    file : binary file
-        Open for writing.
-    path : str or PathLike
-        The audio. Its label track is the ``.txt`` file beside it.
-    embedding : Embedding
-        As :func:`vggish.embedding.load_embedding` returns it.
-    name, split : str
-        What the record calls it.
+    embedding : np.ndarray [shape=(n, 128), dtype=float32]
+    audio_embedding : np.ndarray [shape=(n, 128), dtype=uint8]
+        AudioSet's 8-bit form.
+    label : np.ndarray [shape=(n,), dtype=int64]
+    recording, split : str
+        What they are called.
+    start_time_seconds : float
+        When the first of the windows starts.
     hop_seconds : float
         From one window to the next.
-    classes : sequence of str
-        The classes, in the order of their numbers.
-    folder : str or PathLike, optional
-        Where long recordings wait until their number of windows is known; the system's folder
-        for temporary files by default.
-    progress : callable
-        Told the seconds and the windows that were added, now and then.
 
     Returns
     -------
-    Extract
-        Length, windows and classes.
+    tf.train.SequenceExample
+        Context: ``recording``, ``split``, ``start_time_seconds``, ``hop_seconds``. Feature lists,
+        one entry a window: ``embedding`` (512 bytes: 128 little-endian float32),
+        ``audio_embedding`` (128 bytes), ``label`` (int64).
+    """
+    import tensorflow as tf
+
+    def text(value: str) -> tf.train.Feature:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
+
+    def number(value: float) -> tf.train.Feature:
+        return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+
+    def bytes_of(rows: np.ndarray) -> tf.train.FeatureList:
+        return tf.train.FeatureList(
+            feature=[
+                tf.train.Feature(bytes_list=tf.train.BytesList(value=[row.tobytes()]))
+                for row in rows
+            ]
+        )
+
+    integers = [
+        tf.train.Feature(int64_list=tf.train.Int64List(value=[value])) for value in label.tolist()
+    ]
+    return tf.train.SequenceExample(
+        context=tf.train.Features(
+            feature={
+                "recording": text(recording),
+                "split": text(split),
+                "start_time_seconds": number(start_time_seconds),
+                "hop_seconds": number(hop_seconds),
+            }
+        ),
+        feature_lists=tf.train.FeatureLists(
+            feature_list={
+                "embedding": bytes_of(embedding.astype("<f4")),
+                "audio_embedding": bytes_of(audio_embedding),
+                "label": tf.train.FeatureList(feature=integers),
+            }
+        ),
+    )
+
+
+def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Take a serialized ``SequenceExample`` apart; for ``tf.data.Dataset.map``.
+
+    Parameters
+    ----------
+    serialized : tf.Tensor [shape=(), dtype=string]
+        A record of a TFRecord file.
+
+    Returns
+    -------
+    dict of str to tf.Tensor
+        ``recording`` and ``split`` (strings), ``start_time_seconds`` and ``hop_seconds`` (float32),
+        ``embedding`` (n, 128) float32, ``audio_embedding`` (n, 128) uint8, ``label`` (n,) int64.
+    """
+    import tensorflow as tf
+
+    context, steps = tf.io.parse_single_sequence_example(
+        serialized,
+        context_features={
+            "recording": tf.io.FixedLenFeature([], tf.string),
+            "split": tf.io.FixedLenFeature([], tf.string),
+            "start_time_seconds": tf.io.FixedLenFeature([], tf.float32),
+            "hop_seconds": tf.io.FixedLenFeature([], tf.float32),
+        },
+        sequence_features={
+            "embedding": tf.io.FixedLenSequenceFeature([], tf.string),
+            "audio_embedding": tf.io.FixedLenSequenceFeature([], tf.string),
+            "label": tf.io.FixedLenSequenceFeature([], tf.int64),
+        },
+    )
+    embedding = tf.io.decode_raw(steps["embedding"], tf.float32)
+    audio_embedding = tf.io.decode_raw(steps["audio_embedding"], tf.uint8)
+    return context | {
+        "embedding": tf.ensure_shape(embedding, (None, EMBEDDING_SIZE)),
+        "audio_embedding": tf.ensure_shape(audio_embedding, (None, EMBEDDING_SIZE)),
+        "label": steps["label"],
+    }
+
+
+def write_examples(path: str | os.PathLike, examples: Iterable[tf.train.SequenceExample]) -> None:
+    """Write a TFRecord file. Such files can be joined by putting one behind the other."""
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(os.fspath(path)) as writer:
+        for example in examples:
+            # deterministic: the order of a map's entries is left open otherwise
+            writer.write(example.SerializePartialToString(deterministic=True))
+
+
+def read_examples(path: str | os.PathLike) -> Iterator[dict[str, np.ndarray]]:
+    """Read a TFRecord file; yield what :func:`parse_example` returns, as arrays.
 
     Raises
     ------
-    audio.AudioError, labels.LabelError
-        If the recording or its label track cannot be read or do not belong together.
+    tf.errors.DataLossError, tf.errors.InvalidArgumentError
+        If the file is damaged, or holds something else.
     """
-    track = Path(path).with_suffix(".txt")
-    read_label_track(track, classes=classes)  # its own faults show before the work
-    stream = embedding.stream(audio.read_16k_blocks(path), hop_frames_of(hop_seconds))
-    row_bytes = FLOAT_BYTES + EMBEDDING_SIZE
-    # the name is one that the next run clears away, should this one be killed
-    with tempfile.SpooledTemporaryFile(
-        SPOOL_BYTES, dir=folder, prefix=".spool-", suffix=".part.tmp"
-    ) as spool:
-        count = samples = 0
-        for chunk in stream:
-            floats = np.ascontiguousarray(chunk, "<f4").view(np.uint8)
-            spool.write(np.hstack([floats, embedding.quantize(chunk)]).tobytes())
-            count += len(chunk)
-            progress((stream.samples - samples) / SAMPLE_RATE, len(chunk))
-            samples = stream.samples
-        seconds = stream.samples / SAMPLE_RATE
-        progress((stream.samples - samples) / SAMPLE_RATE, 0)
-        times = window_times(count, hop_seconds)
-        if stream.padded:
-            times = np.minimum(times, seconds / 2)  # the silence after it is not the recording
-        label = labels_at(
-            read_label_track(track, classes=classes, duration=seconds), times, classes=classes
-        )
+    import tensorflow as tf
 
-        def column(part: slice) -> Iterator[np.ndarray]:
-            spool.seek(0)
-            while rows := spool.read(records.BLOCK_ROWS * row_bytes):
-                yield np.frombuffer(rows, np.uint8).reshape(-1, row_bytes)[:, part]
-
-        records.write_sequence_example(
-            file,
-            {
-                "recording": name,
-                "split": split,
-                "start_time_seconds": 0.0,
-                "hop_seconds": hop_seconds,
-            },
-            {
-                "embedding": records.Steps(count, column(slice(0, FLOAT_BYTES)), FLOAT_BYTES),
-                "audio_embedding": records.Steps(
-                    count, column(slice(FLOAT_BYTES, None)), EMBEDDING_SIZE
-                ),
-                "label": records.Steps(count, [label], None),
-            },
-        )
-    counts = np.bincount(label, minlength=len(classes)).tolist()
-    return Extract(seconds, count, stream.padded, counts)
+    yield from tf.data.TFRecordDataset(os.fspath(path)).map(parse_example).as_numpy_iterator()

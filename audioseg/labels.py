@@ -138,38 +138,6 @@ def write_label_track(path: str | os.PathLike, segments: Iterable[Segment]) -> N
         aside.write_text(label_track(segments), encoding="utf-8", newline="\n")
 
 
-def labels_at(
-    segments: Sequence[Segment], times: np.ndarray, *, classes: Sequence[str] = CLASSES
-) -> np.ndarray:
-    """Return the class at each time.
-
-    Parameters
-    ----------
-    segments : sequence of Segment
-        Sorted, without overlaps, as :func:`read_label_track` returns them. A segment holds its
-        start, not its end.
-    times : np.ndarray [shape=(n,)]
-        Seconds.
-    classes : sequence of str
-        The classes, in the order of their numbers.
-
-    Returns
-    -------
-    np.ndarray [shape=(n,), dtype=int64]
-        The number of the class; that of ``noise`` where no segment is.
-    """
-    times = np.asarray(times, dtype=float)
-    labels = np.full(times.shape, classes.index(BACKGROUND), dtype=np.int64)
-    if not segments:
-        return labels
-    starts, ends, names = zip(*segments, strict=True)
-    numbers = np.array([classes.index(name) for name in names])
-    at = np.searchsorted(np.array(starts), times, side="right") - 1
-    inside = (at >= 0) & (times < np.array(ends)[at])
-    labels[inside] = numbers[at[inside]]
-    return labels
-
-
 def segments_from_frames(
     labels: np.ndarray,
     *,

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+import feat_ext
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
@@ -62,7 +64,7 @@ def labels_target(folder: Path) -> tuple[Reader, list[Path]]:
             assert path.name in str(error)
             return
         assert all(0 <= s.start < s.end <= 10.0 and s.label in labels.CLASSES for s in segments)
-        labels.labels_at(segments, np.arange(100) / 10)
+        feat_ext.frame_labels(segments, np.arange(100) / 10, classes=labels.CLASSES)
 
     return read, sorted(folder.iterdir())
 

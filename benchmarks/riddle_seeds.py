@@ -24,6 +24,7 @@ import numpy as np
 
 import feat_ext
 from audioseg import audio, labels
+from audioseg.features.dataset import load_split, read_dataset
 from audioseg.show.pictures import GOAL
 
 CORPUS = Path("data/on-hold")
@@ -97,9 +98,9 @@ def main() -> int:
         trn, val = ((eight_bits(e, like), truth) for e, truth in floats.values())
         name = "VGGish with random weights"
     else:
-        splits = (feat_ext.load_split(options.embeddings, split) for split in ("TRN", "VAL"))
+        splits = (load_split(options.embeddings, split) for split in ("TRN", "VAL"))
         trn, val = ((frames.audio_embedding, frames.label) for frames in splits)
-        name = feat_ext.read_dataset(options.embeddings)["weights"]
+        name = read_dataset(options.embeddings)["weights"]
     share = float(np.mean(val[1] == np.bincount(trn[1]).argmax()))
     print(f"{name}: {len(trn[1]):,} windows of TRN, {len(val[1]):,} of VAL, majority {share:.4f}")
     print(f"{'seed':>4}  {'base':>6}  {'loss, first three and last':28}  {'fixed':>6}  {'s':>5}")

@@ -71,13 +71,15 @@ def test_every_requirement_is_locked():
 # a module may import what is of its own folder, and what is listed here for that
 BELOW = {
     "vggish": set(),
-    "feat_ext": {"vggish", "audioseg", "audioseg.features"},
+    "feat_ext": {"vggish"},
     "audioseg": {"vggish", "feat_ext"},
     "audioseg.corpus": {"vggish", "feat_ext", "audioseg"},
     "audioseg.features": {"vggish", "feat_ext", "audioseg"},
     "audioseg.show": {"audioseg.labels", "audioseg.errors", "audioseg.files"},
     "audioseg.training": {"audioseg", "audioseg.show"},
-    "audioseg.segmentation": {"vggish", "feat_ext", "audioseg", "audioseg.training"},
+    "audioseg.segmentation": {
+        "vggish", "feat_ext", "audioseg", "audioseg.features", "audioseg.training"
+    },
 }  # fmt: skip
 OURS = [ROOT / "feat_ext.py", *ROOT.glob("vggish/**/*.py"), *ROOT.glob("audioseg/**/*.py")]
 

@@ -29,8 +29,8 @@ from audioseg.corpus.phrases import phrases_of
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError
 from audioseg.corpus.sources import list_sources, plan_split, read_sources
 from audioseg.files import replacing
-from vggish.download import sha256_of
 from audioseg.labels import write_label_track
+from vggish.download import sha256_of
 
 SEED = 2024
 VERSION = 2  # raised when the same sources are to make another plan or sound

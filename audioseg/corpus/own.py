@@ -30,8 +30,8 @@ from audioseg.corpus.folder import (
 )
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError, to_int16
 from audioseg.files import replacing
-from vggish.download import sha256_of
 from audioseg.labels import BACKGROUND, CLASSES, LabelError, read_label_track, write_label_track
+from vggish.download import sha256_of
 
 SHARES = {"TRN": 0.7, "VAL": 0.15, "TST": 0.15}
 GROUPS_FILE = "groups.csv"

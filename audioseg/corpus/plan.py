@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+import feat_ext
 from audioseg.corpus.sound import BLOCK_SAMPLES, CorpusError
-from audioseg.labels import CLASSES, Segment, labels_at
+from audioseg.labels import CLASSES, Segment
 from vggish.frontend import (
     FRAME_HOP_SAMPLES,
     HOP_FRAMES,
@@ -153,7 +154,7 @@ def segments_of(recording: Mapping) -> list[Segment]:
 def frame_labels(recording: Mapping) -> np.ndarray:
     """Return the class number at each window's centre of a planned recording."""
     times = FIRST_CENTER_SECONDS + HOP_SECONDS * np.arange(window_count(recording["samples"]))
-    return labels_at(segments_of(recording), times)
+    return feat_ext.frame_labels(segments_of(recording), times, classes=CLASSES)
 
 
 def plan_recordings(

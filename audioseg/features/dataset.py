@@ -1,9 +1,9 @@
-"""The records of a corpus, read back, and what says how they were made.
+"""The TFRecord files of a corpus, read back, and what says how they were made.
 
 Whoever trains reads a split with :func:`load_split` (whole), :func:`read_split` (recording by
-recording) or :func:`stream_split` (a ``tf.data.Dataset`` for what does not fit into memory).
-``dataset.json`` beside the records says how they were made (:func:`read_dataset`), and what does
-not fit together is refused. :mod:`feat_ext` hands on what is public here.
+recording) or :func:`stream_split` (batch by batch, for what does not fit into memory).
+``dataset.json`` beside the files says how they were made (:func:`read_dataset`), and what does not
+fit together is refused.
 """
 
 from __future__ import annotations
@@ -11,25 +11,23 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
+import feat_ext
 from audioseg.errors import CourseError
-from audioseg.features import records
 from audioseg.labels import CLASSES
-from vggish import EMBEDDING_SIZE
 
-if TYPE_CHECKING:  # importing it takes seconds
-    import tensorflow as tf
-
-DATASET_FORMAT = 1
-HOP_DECIMALS = 2  # hops are whole frames of 10 ms
+DATASET_FORMAT = 2
+HOP_DECIMALS = 2  # hops are whole frames of 10 ms; float32 in the records
+DATASET_FOLDER = Path("data/on-hold/embeddings")
 # what readers go by
 KEYS = ("format", "classes", "hop_seconds", "weights", "weights_sha256", "splits")
-DATASET_FOLDER = Path("data/on-hold/embeddings")
+MAKE = "run 02-feature-extraction-vggish_embedding.py"
 
 
 class DatasetError(CourseError):
@@ -43,8 +41,6 @@ class Recording(NamedTuple):
     ----------
     name, split : str
         Which recording.
-    start_time_seconds : float
-        When its first window begins.
     hop_seconds : float
         From one window to the next.
     embedding : np.ndarray [shape=(n, 128), dtype=float32]
@@ -56,7 +52,6 @@ class Recording(NamedTuple):
 
     name: str
     split: str
-    start_time_seconds: float
     hop_seconds: float
     embedding: np.ndarray
     audio_embedding: np.ndarray
@@ -64,7 +59,7 @@ class Recording(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """The windows of a whole split, one after the other.
+    """The windows of a whole split, one recording after the other.
 
     Attributes
     ----------
@@ -119,21 +114,20 @@ def read_dataset(
         If there are no records, or they were made in another way than expected.
     """
     path = Path(folder) / "dataset.json"
-    make = "run 02-feature-extraction-vggish_embedding.py"
     try:
         dataset = json.loads(path.read_text(encoding="utf-8"))
         found = dataset["format"]
         if found == DATASET_FORMAT and not set(KEYS) <= set(dataset):
             raise KeyError
     except FileNotFoundError:
-        raise DatasetError(f"{path} does not exist: {make}, it makes the records.") from None
+        raise DatasetError(f"{path} does not exist: {MAKE}, it makes the records.") from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror}): check it.") from None
     except (ValueError, KeyError, TypeError):
-        raise DatasetError(f"{path} is damaged: {make} with --overwrite.") from None
+        raise DatasetError(f"{path} is damaged: {MAKE} with --overwrite.") from None
     if found != DATASET_FORMAT:
         raise DatasetError(
-            f"{path} has the format {found}, not {DATASET_FORMAT}: {make} with --overwrite."
+            f"{path} has the format {found}, not {DATASET_FORMAT}: {MAKE} with --overwrite."
         )
     for key, expected in (
         ("classes", None if classes is None else list(classes)),
@@ -144,7 +138,7 @@ def read_dataset(
             name = f" ({dataset['weights']})" if key == "weights_sha256" else ""
             raise DatasetError(
                 f"{path} has the {key} {dataset[key]}{name}, where {expected} is needed: use the "
-                f"records that belong to it, or {make} with --overwrite."
+                f"records that belong to it, or {MAKE} with --overwrite."
             )
     return dataset
 
@@ -166,7 +160,7 @@ def read_split(
     Yields
     ------
     Recording
-        In the order of the names.
+        In the order of the names; what was cut into examples of an hour is whole again.
 
     Raises
     ------
@@ -174,9 +168,15 @@ def read_split(
         If the records are missing, damaged, or made in another way than expected; the file and
         the number of the record are named.
     """
-    dataset, path, offsets = _open_split(folder, split, expected)
-    for number, (offset, length) in enumerate(offsets, start=1):
-        yield _read_recording(path, number, offset, length, dataset, split)
+    dataset, path = _open_split(folder, split, expected)
+    parts: list[Recording] = []
+    for example in _checked_examples(path, dataset, split):
+        if parts and parts[0].name != example.name:
+            yield _joined(parts)
+            parts = []
+        parts.append(example)
+    if parts:
+        yield _joined(parts)
 
 
 def load_split(
@@ -229,43 +229,32 @@ def stream_split(
     batch_size : int
         Windows in a batch.
     shuffle : int, optional
-        Shuffle: the recordings in every epoch, eight of them side by side, and their windows in
-        a buffer of this many. Without it, windows come in the order of time.
+        Shuffle in every epoch: eight recordings side by side, and their windows in a buffer of
+        this many. Without it, windows come in the order of time.
     seed : int
         Of the shuffling.
     shard : tuple of int
-        Which part of how many: ``(1, 4)`` takes every fourth recording from the second on.
+        Which part of how many: ``(1, 4)`` takes every fourth record from the second on.
 
     Returns
     -------
     tf.data.Dataset
         Of pairs: feature (batch, 128) and label (batch,), int64. Each pass over it is an epoch.
     """
-    import tensorflow as tf
-
     if feature not in ("audio_embedding", "embedding"):
         raise DatasetError(f"the feature {feature!r} is neither audio_embedding nor embedding.")
     index, count = shard
     if not 0 <= index < count:
         raise DatasetError(f"the shard {index} of {count} does not exist: count from 0.")
-    dataset, path, offsets = _open_split(folder, split, expected)
-    dtype = tf.uint8 if feature == "audio_embedding" else tf.float32
-    numbered = np.array([(i + 1, *place) for i, place in enumerate(offsets)], np.int64)
-    numbered = numbered.reshape(-1, 3)[index::count]
+    dataset, path = _open_split(folder, split, expected)
 
-    def read(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        recording = _read_recording(path, *place.tolist(), dataset, split)
-        return getattr(recording, feature), recording.label
+    def windows_of(serialized: tf.Tensor) -> tf.data.Dataset:
+        example = feat_ext.parse_example(serialized)
+        return tf.data.Dataset.from_tensor_slices((example[feature], example["label"]))
 
-    def windows_of(place: tf.Tensor) -> tf.data.Dataset:
-        x, y = tf.numpy_function(read, [place], [dtype, tf.int64], stateful=False)
-        x.set_shape((None, EMBEDDING_SIZE))
-        y.set_shape((None,))
-        return tf.data.Dataset.from_tensor_slices((x, y))
-
-    stream = tf.data.Dataset.from_tensor_slices(numbered)
+    stream = tf.data.TFRecordDataset(os.fspath(path)).shard(count, index)
     if shuffle:
-        stream = stream.shuffle(max(1, len(numbered)), seed=seed)
+        stream = stream.shuffle(64, seed=seed)
         stream = stream.interleave(windows_of, cycle_length=8, block_length=16)
         stream = stream.shuffle(shuffle, seed=seed)
     else:
@@ -277,70 +266,68 @@ def stream_split(
     return stream.prefetch(2)
 
 
-def _open_split(
-    folder: str | os.PathLike, split: str, expected: dict
-) -> tuple[dict, Path, list[tuple[int, int]]]:
-    """Return what dataset.json says, the split's file, and where its records are."""
+def _open_split(folder: str | os.PathLike, split: str, expected: dict) -> tuple[dict, Path]:
+    """Return what dataset.json says, and the split's file."""
     dataset = read_dataset(folder, **expected)
     path = Path(folder) / f"{split}.tfrecord"
-    make = "run 02-feature-extraction-vggish_embedding.py"
     said = dataset["splits"].get(split)
     if said is None:
         there = ", ".join(dataset["splits"]) or "none"
-        raise DatasetError(f"{path} has not been made (splits made: {there}): {make}.")
+        raise DatasetError(f"{path} has not been made (splits made: {there}): {MAKE}.")
     try:
-        offsets = records.record_offsets(path)
-    except FileNotFoundError:
-        raise DatasetError(f"{path} does not exist: {make}, it makes it again.") from None
+        size = path.stat().st_size
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}): check it.") from None
-    except records.RecordError as error:
-        raise DatasetError(f"{str(error).rstrip('.')}: {make} again.") from None
-    if len(offsets) != said["recordings"] or path.stat().st_size != said["bytes"]:
+        why = "does not exist" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise DatasetError(f"{path} {why}: {MAKE}, it makes it again.") from None
+    if size != said["bytes"]:
         raise DatasetError(
-            f"{path} holds {len(offsets)} recordings in {path.stat().st_size} bytes, not "
-            f"{said['recordings']} in {said['bytes']} as dataset.json says: {make} again."
+            f"{path} has {size} bytes, not {said['bytes']} as dataset.json says: {MAKE} again."
         )
-    return dataset, path, offsets
+    return dataset, path
 
 
-def _read_recording(
-    path: Path, number: int, offset: int, length: int, dataset: dict, split: str
-) -> Recording:
-    """Read one record and check it against dataset.json."""
-    where = f"{path}, record {number}"
-    again = "run 02-feature-extraction-vggish_embedding.py with --overwrite"
-    try:
-        data = records.read_record(path, number, offset, length)
-        context, lists = records.parse_sequence_example(data)
-        recording = Recording(
-            context["recording"],
-            context["split"],
-            context["start_time_seconds"],
-            round(context["hop_seconds"], HOP_DECIMALS),  # it was stored as float32
-            np.ascontiguousarray(lists["embedding"]).view("<f4"),
-            np.array(lists["audio_embedding"]),
-            lists["label"].astype(np.int64),
+def _checked_examples(path: Path, dataset: dict, split: str) -> Iterator[Recording]:
+    """Read the examples of a file, and check each against dataset.json."""
+    again = f"{MAKE} with --overwrite"
+    examples = feat_ext.read_examples(path)
+    number = 0
+    while True:
+        number += 1
+        where = f"{path}, record {number}"
+        try:
+            example = next(examples, None)
+        except tf.errors.DataLossError:
+            raise DatasetError(f"{where}: it is damaged or cut short: {again}.") from None
+        except tf.errors.OpError:
+            raise DatasetError(f"{where}: it is none that 02 writes: {again}.") from None
+        if example is None:
+            return
+        part = Recording(
+            example["recording"].decode(),
+            example["split"].decode(),
+            round(float(example["hop_seconds"]), HOP_DECIMALS),
+            example["embedding"],
+            example["audio_embedding"],
+            example["label"],
         )
-    except records.RecordError as error:
-        raise DatasetError(f"{str(error).rstrip('.')}: {again}.") from None
-    except (KeyError, ValueError, TypeError, StopIteration) as error:
-        raise DatasetError(
-            f"{where}: it is no recording as 02 writes them ({error or 'empty'}): {again}."
-        ) from None
-    n = len(recording.label)
-    fits: Iterable[tuple[str, object, object]] = (
-        ("split", recording.split, split),
-        ("hop_seconds", recording.hop_seconds, dataset["hop_seconds"]),
-        ("shape of embedding", recording.embedding.shape, (n, EMBEDDING_SIZE)),
-        ("shape of audio_embedding", recording.audio_embedding.shape, (n, EMBEDDING_SIZE)),
-    )
-    for what, found, needed in fits:
-        if found != needed:
-            raise DatasetError(f"{where}: the {what} is {found}, not {needed}: {again}.")
-    if n and recording.label.max() >= len(dataset["classes"]):
-        raise DatasetError(
-            f"{where}: the label {recording.label.max()} is none of the "
-            f"{len(dataset['classes'])} classes: {again}."
-        )
-    return recording
+        n = len(part.label)
+        for what, found, needed in (
+            ("split", part.split, split),
+            ("hop_seconds", part.hop_seconds, dataset["hop_seconds"]),
+            ("number of embeddings", len(part.embedding), n),
+            ("number of audio_embeddings", len(part.audio_embedding), n),
+        ):
+            if found != needed:
+                raise DatasetError(f"{where}: the {what} is {found}, not {needed}: {again}.")
+        if n and not 0 <= part.label.min() <= part.label.max() < len(dataset["classes"]):
+            raise DatasetError(
+                f"{where}: the labels {part.label.min()} to {part.label.max()} are none of the "
+                f"{len(dataset['classes'])} classes: {again}."
+            )
+        yield part
+
+
+def _joined(parts: Sequence[Recording]) -> Recording:
+    """Put the examples of one recording together."""
+    arrays = zip(*(part[3:] for part in parts), strict=True)
+    return Recording(*parts[0][:3], *(np.concatenate(array) for array in arrays))

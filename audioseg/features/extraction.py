@@ -13,17 +13,18 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from audioseg.errors import ArgumentError
-from audioseg.features import records
-from audioseg.features.dataset import HOP_DECIMALS
+from audioseg.features.dataset import DATASET_FORMAT, HOP_DECIMALS, DatasetError, read_dataset
 from audioseg.features.parts import (
     Done,
     Settings,
@@ -32,22 +33,16 @@ from audioseg.features.parts import (
     find_tasks,
     finished,
     fix_threads,
-    in_processes,
-    in_this_process,
     loaded,
-    read_part,
+    work_on,
 )
-from audioseg.files import only_run, replacing, sha256_of
-from feat_ext import (
-    DATASET_FORMAT,
-    FRONT_END,
-    HOP_SECONDS,
-    SPLITS,
-    DatasetError,
-    hop_frames_of,
-    read_dataset,
-)
+from audioseg.files import only_run, replacing
+from audioseg.workers import Died, run_each
+from feat_ext import FRONT_END, HOP_SECONDS, FeatureError, hop_frames_of
+from vggish.download import sha256_of
+from vggish.errors import SentenceError
 
+SPLITS = ("TRN", "VAL", "TST")
 VERSIONED = ("tensorflow", "keras", "numpy", "scipy", "soundfile", "av", "resampy")
 
 
@@ -129,14 +124,18 @@ def run(
         If another run is at work on them. In no case is anything damaged that was there.
     """
     corpus = Path(corpus)
+    if scheduler is not None:  # its workers run in folders of their own
+        corpus = corpus.absolute()
     folder = corpus / "embeddings"
     try:
         hop_frames_of(hop_seconds)
-    except DatasetError as error:
+    except FeatureError as error:
         raise ArgumentError(str(error)) from None
     hop_seconds = round(hop_seconds, HOP_DECIMALS)  # 3 * 0.1 is a little more than 0.3
     splits = _splits(corpus, splits)
     source = source or Source()
+    if source.weights not in ("auto", "audioset", "mini"):
+        source = replace(source, weights=str(Path(source.weights).absolute()))
     tasks, failed, summary = [], [], Summary()
     for split in splits:
         try:
@@ -156,7 +155,7 @@ def run(
             threads = fix_threads()
             try:
                 description = loaded(source).description()
-            except ValueError as error:  # what --weights or --precision ask for is not there
+            except SentenceError as error:  # what --weights or --precision ask for is not there
                 raise ArgumentError(str(error)) from None
             settings = Settings(tuple(description.items()), hop_seconds, source.batch_size, threads)
             made = _made(settings, description)
@@ -169,17 +168,17 @@ def run(
             good = [done for done in results if done is not None]
             hours = sum(done.info["seconds"] for done in good) / 3600
             with _Bar(len(tasks), len(good), hours, show_progress) as bar:
-                if scheduler is not None:
-                    from audioseg.features.cluster import in_cluster  # Dask is an extra
-
-                    stream = in_cluster(left, settings, source, scheduler)
-                elif workers > 1 and len(left) > 1:
-                    stream = in_processes(left, settings, source, min(workers, len(left)))
-                else:
-                    stream = in_this_process(left, settings, source, bar.add)
+                if len(left) < 2 and scheduler is None:
+                    workers = 1
+                work = partial(work_on, settings=settings, source=source)
+                if workers == 1 and scheduler is None:
+                    work = partial(work, progress=bar.add)
+                stream = run_each(work, left, workers=workers, scheduler=scheduler)
                 # an interruption ends the workers here, while the folder is still held
                 with contextlib.closing(stream):
-                    for done in stream:
+                    for task, done in stream:
+                        if isinstance(done, Died):
+                            done = Done(task, None, f"{task.path}: {done}.")
                         bar.finish(done)
                         (good if done.info else failed).append(done)
             summary.new = bar.good
@@ -350,21 +349,13 @@ def _entry(parts: Sequence[Done], classes: Sequence[str]) -> dict:
 
 
 def _join(path: Path, parts: Sequence[Done]) -> dict:
-    """Write the examples of the parts into one file; return its size and SHA-256."""
-    digest = hashlib.sha256()
-    with replacing(path) as aside, aside.open("wb") as whole:
-        for done in parts:
-            _, (offset, length) = read_part(done.task.part)
-            with Path(done.task.part).open("rb") as part:
-                part.seek(offset - records.HEADER_BYTES)
-                left = records.HEADER_BYTES + length + records.FOOTER_BYTES
-                while left:
-                    piece = part.read(min(left, 1 << 22))
-                    digest.update(piece)
-                    whole.write(piece)
-                    left -= len(piece)
-        size = whole.tell()
-    return {"bytes": size, "sha256": digest.hexdigest()}
+    """Put the parts one behind the other, which makes a TFRecord file; return size and SHA-256."""
+    with replacing(path) as aside:
+        with aside.open("wb") as whole:
+            for done in parts:
+                with Path(done.task.part).open("rb") as part:
+                    shutil.copyfileobj(part, whole, 1 << 20)
+        return {"bytes": aside.stat().st_size, "sha256": sha256_of(aside)}
 
 
 class _Bar:

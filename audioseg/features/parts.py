@@ -1,12 +1,9 @@
 """One recording each: found, embedded, kept aside as a part.
 
-A finished recording is a *part*, ``parts/<split>/<recording>.tfrecord``, a TFRecord file of two
-records: the example, and what it was made from (JSON). A part is used again as long as audio,
-label track and settings are the same, so a killed run goes on where it stopped, and ends in the
-bytes of a run that was never killed. :mod:`audioseg.features.extraction` joins the parts.
-
-Where recordings are worked on, here (:func:`in_this_process`), in worker processes
-(:func:`in_processes`) or on a cluster (``cluster``), makes no difference to the result.
+A *part* is ``parts/<split>/<recording>.tfrecord``, the examples of one recording, and a ``.json``
+beside it that says what they were made from and is written last. A part is used again as long as
+audio, label track and settings are the same, so a killed run goes on where it stopped, and ends in
+the bytes of a run that was never killed. :mod:`audioseg.features.extraction` joins the parts.
 """
 
 from __future__ import annotations
@@ -16,31 +13,30 @@ import json
 import os
 import platform
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+import feat_ext
 from audioseg import audio
-from audioseg.features import records
-from audioseg.files import replacing, sha256_of
-from audioseg.labels import CLASSES, LabelError
-from audioseg.processes import held_interrupts, worker_pool
-from feat_ext import (
-    DATASET_FORMAT,
-    FRONT_END,
-    DatasetError,
-    write_example,
-)
+from audioseg.features.dataset import DATASET_FORMAT, DatasetError
+from audioseg.files import replacing
+from audioseg.labels import CLASSES, Segment, read_label_track
+from vggish.download import sha256_of
+from vggish.errors import SentenceError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from vggish.embedding import Embedding, EmbeddingStream
 
 NAME_BYTES = 200  # file systems take 255, and the name of a part is longer than the recording's
-WORKER_TRIES = 3
-LOOK_SECONDS = 0.2  # how often Ctrl-C is asked for
-THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"  # read when TensorFlow is imported
+EXAMPLE_SECONDS = 3600.0  # what one example holds at most: a longer recording becomes several
+THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"  # read when TensorFlow starts
 
 Stamp = list  # bytes, time of the last change in nanoseconds, SHA-256
 
@@ -59,9 +55,9 @@ class Source:
     precision: str = "float32"
     batch_size: int = 64
 
-    def load(self):
-        """Return the Embedding."""
-        from vggish.embedding import load_embedding  # takes seconds, as TensorFlow comes with it
+    def load(self) -> Embedding:
+        """Return the embedding."""
+        from vggish.embedding import load_embedding
 
         return load_embedding(self.weights, precision=self.precision, batch_size=self.batch_size)
 
@@ -93,7 +89,7 @@ class Settings:
     Attributes
     ----------
     embedding : tuple
-        The items of the Embedding's description.
+        The items of the embedding's description.
     hop_seconds : float
         From one window to the next.
     batch_size : int
@@ -111,10 +107,10 @@ class Settings:
     classes: tuple[str, ...] = CLASSES
 
     def fingerprint(self, task: Task, stamps: Sequence[Stamp]) -> str:
-        """Return the SHA-256 of everything that a recording's record depends on."""
+        """Return the SHA-256 of everything that a recording's examples depend on."""
         made_from = [
             DATASET_FORMAT,
-            FRONT_END,
+            feat_ext.FRONT_END,
             dict(self.embedding),
             self.hop_seconds,
             self.batch_size,
@@ -127,7 +123,7 @@ class Settings:
 
 
 class Done(NamedTuple):
-    """A recording that has been worked on: ``info`` as the part holds it, or why it failed."""
+    """A recording that has been worked on: ``info`` as its part says it, or why it failed."""
 
     task: Task
     info: dict | None
@@ -185,27 +181,20 @@ def find_tasks(corpus: Path, split: str, folder: Path) -> tuple[list[Task], list
     return good, failed, sorted(ignored)
 
 
-def read_part(path: str | os.PathLike) -> tuple[dict, tuple[int, int]]:
-    """Read what a part was made from, and where in the file its example is.
-
-    Raises
-    ------
-    OSError, ValueError
-        If there is no part, or it is none.
-    """
-    example, info = records.record_offsets(path)
-    return json.loads(bytes(records.read_record(path, 2, *info))), example
-
-
 def finished(task: Task, settings: Settings) -> Done | None:
     """Return what a part says, if there is one and it still holds."""
     try:
-        info, _ = read_part(task.part)
+        info = json.loads(_info_path(task).read_text(encoding="utf-8"))
         stamps = stamps_of(task, info["stamps"])
         fits = settings.fingerprint(task, stamps) == info["fingerprint"]
+        whole = sha256_of(task.part) == info["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Done(task, info) if fits else None
+    return Done(task, info) if fits and whole else None
+
+
+def _info_path(task: Task) -> Path:
+    return Path(task.part).with_name(f"{task.name}.json")
 
 
 def stamps_of(task: Task, known: Sequence[Stamp] = ()) -> list[Stamp]:
@@ -214,10 +203,10 @@ def stamps_of(task: Task, known: Sequence[Stamp] = ()) -> list[Stamp]:
     A file whose size and time are those in ``known`` is not read again.
     """
     stamps = []
-    for place, path in enumerate((Path(task.path), Path(task.path).with_suffix(".txt"))):
+    for number, path in enumerate((Path(task.path), Path(task.path).with_suffix(".txt"))):
         status = path.stat()
         stamp = [status.st_size, status.st_mtime_ns]
-        old = known[place] if place < len(known) else []
+        old = known[number] if number < len(known) else [None, None, None]
         stamps.append([*stamp, old[2] if old[:2] == stamp else sha256_of(path)])
     return stamps
 
@@ -237,7 +226,7 @@ def fix_threads(threads: int = 0) -> int:
     Returns
     -------
     int
-        Their number. It holds if TensorFlow was not imported before.
+        Their number. It holds if TensorFlow has computed nothing yet.
     """
     if not threads:
         schedulable = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
@@ -247,7 +236,7 @@ def fix_threads(threads: int = 0) -> int:
 
 
 @lru_cache(maxsize=1)
-def loaded(source):
+def loaded(source: Source) -> Embedding:
     """Load the embedding, once a process."""
     return source.load()
 
@@ -257,6 +246,7 @@ _loading = threading.Lock()  # a cluster's worker may have several threads
 
 def work_on(
     task: Task,
+    *,
     settings: Settings,
     source: Source,
     progress: Callable[[float, int], None] = lambda seconds, windows: None,
@@ -282,33 +272,41 @@ def work_on(
             stamps = stamps_of(task)
         except OSError as error:
             return Done(task, None, f"{error.filename} cannot be read ({error.strerror}).")
+        _info_path(task).unlink(missing_ok=True)  # from here on, it would speak of another part
         with replacing(part) as aside:
-            with aside.open("wb") as file:
-                found = write_example(
-                    file,
-                    task.path,
-                    embedding,
-                    name=task.name,
-                    split=task.split,
-                    hop_seconds=settings.hop_seconds,
-                    classes=settings.classes,
-                    folder=part.parent,
-                    progress=progress,
-                )
-                fingerprint = settings.fingerprint(task, stamps)
-                info = {**found._asdict(), "fingerprint": fingerprint, "stamps": stamps}
-                line = json.dumps(info).encode()
-                records.write_record(file, [line], len(line))
-            if not _unchanged(task, stamps):
-                return Done(task, None, f"{task.path} changed while it was read: run again.")
+            examples = Examples(task, settings, embedding, progress)
+            feat_ext.write_examples(aside, examples)
+            sha256 = sha256_of(aside)
+        if not _unchanged(task, stamps):
+            return Done(task, None, f"{task.path} changed while it was read: run again.")
+        fingerprint = settings.fingerprint(task, stamps)
+        info = {
+            "seconds": examples.seconds,
+            "windows": examples.windows,
+            "padded": examples.padded,
+            "counts": examples.counts.tolist(),
+            "fingerprint": fingerprint,
+            "sha256": sha256,
+            "stamps": stamps,
+        }
+        with replacing(_info_path(task)) as aside:
+            aside.write_text(json.dumps(info), encoding="utf-8")
         return Done(task, info)
-    except OSError as error:
-        raise cannot_write(part.parent, error) from None
-    except (audio.AudioError, LabelError) as error:
+    except SentenceError as error:
         return Done(task, None, str(error))
     except Exception as error:  # one bad recording does not end a night's run, whatever it is
+        if _is_of_the_disk(error):
+            raise cannot_write(part.parent, error) from None
         said = str(error).strip().partition("\n")[0]
         return Done(task, None, f"{task.path}: {type(error).__name__}: {said}")
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Tell whether writing went wrong: Python raises OSError, TensorFlow errors of its own."""
+    import tensorflow as tf
+
+    full = (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError)
+    return isinstance(error, (OSError, *full, tf.errors.UnknownError, tf.errors.NotFoundError))
 
 
 def _unchanged(task: Task, stamps: list[Stamp]) -> bool:
@@ -318,64 +316,83 @@ def _unchanged(task: Task, stamps: list[Stamp]) -> bool:
         return False
 
 
-def cannot_write(folder: Path, error: OSError) -> DatasetError:
+def cannot_write(folder: Path, error: Exception) -> DatasetError:
     """Return the error for a folder that cannot be written to."""
+    reason = getattr(error, "strerror", None) or str(error).strip().rpartition("; ")[2]
     return DatasetError(
-        f"{folder} cannot be written to ({error.strerror}): see to that, then run the same command "
+        f"{folder} cannot be written to ({reason}): see to that, then run the same command "
         "again, it goes on where it stopped."
     )
 
 
-def in_this_process(
-    tasks: Iterable[Task],
-    settings: Settings,
-    source: Source,
-    progress: Callable[[float, int], None],
-) -> Iterator[Done]:
-    """Work on recordings one after the other."""
-    for task in tasks:
-        yield work_on(task, settings, source, progress)
+class Examples:
+    """The examples of a recording, an hour each at most, and what was found on the way.
 
+    The audio is read, embedded and forgotten block by block, so memory does not grow with its
+    length. Iterate once; then ``seconds``, ``windows``, ``padded`` (whether it was shorter than a
+    window and filled up with silence) and ``counts`` (windows of each class) are known.
 
-def in_processes(
-    tasks: Iterable[Task], settings: Settings, source: Source, workers: int
-) -> Iterator[Done]:
-    """Work on recordings in several processes of this machine.
-
-    A process that dies (for want of memory, say) takes along what the others had in hand, too.
-    All that is tried again, one at a time, so that in the end it is known whose fault it is.
+    Raises
+    ------
+    AudioError, LabelError
+        While iterating: if the recording or its label track cannot be read or do not belong
+        together.
     """
-    waiting = deque(tasks)
-    tries: Counter[Task] = Counter()
-    any_done = False
-    while waiting:
-        running: dict[Future, Task] = {}
-        try:
-            with worker_pool(workers) as pool, held_interrupts() as check_interrupt:
-                while waiting or running:
-                    check_interrupt()
-                    while waiting and len(running) < (1 if tries[waiting[0]] else workers):
-                        task = waiting[0]
-                        running[pool.submit(work_on, task, settings, source)] = task
-                        waiting.popleft()  # only now: a pool that has just broken takes nothing
-                        if tries[task]:
-                            break
-                    done = wait(running, LOOK_SECONDS, return_when=FIRST_COMPLETED).done
-                    for future in done:
-                        result = future.result()
-                        del running[future]
-                        any_done = True
-                        yield result
-        except BrokenProcessPool:
-            for task in running.values():
-                tries[task] += 1
-                if tries[task] < WORKER_TRIES:
-                    waiting.appendleft(task)
-                elif not any_done:
-                    raise DatasetError(
-                        f"the worker processes died {WORKER_TRIES} times before one recording "
-                        "was done: take fewer --workers, or 1 to see why."
-                    ) from None
-                else:
-                    reason = f"{task.path}: the process died {WORKER_TRIES} times (memory?)."
-                    yield Done(task, None, reason)
+
+    def __init__(
+        self,
+        task: Task,
+        settings: Settings,
+        embedding: Embedding,
+        progress: Callable[[float, int], None],
+    ):
+        self.seconds, self.windows, self.padded = 0.0, 0, False
+        self.counts = np.zeros(len(settings.classes), dtype=int)
+        self._task, self._settings = task, settings
+        self._embedding, self._progress = embedding, progress
+
+    def __iter__(self) -> Iterator[tf.train.SequenceExample]:
+        settings, path = self._settings, Path(self._task.path).with_suffix(".txt")
+        track = read_label_track(path, classes=settings.classes)  # its faults show before the work
+        hop_frames = feat_ext.hop_frames_of(settings.hop_seconds)
+        stream = self._embedding.stream(audio.read_16k_blocks(self._task.path), hop_frames)
+        most = max(1, int(EXAMPLE_SECONDS / settings.hop_seconds))
+        chunks: list[np.ndarray] = []
+        for chunk in self._counted(stream):
+            chunks.append(chunk)
+            if sum(map(len, chunks)) >= most:
+                whole = np.concatenate(chunks)
+                yield self._example(whole[:most], track)
+                chunks = [whole[most:]]
+        self.seconds = stream.samples / feat_ext.SAMPLE_RATE
+        self.padded = stream.padded
+        read_label_track(path, classes=settings.classes, duration=self.seconds)
+        if any(map(len, chunks)):
+            yield self._example(np.concatenate(chunks), track)
+
+    def _counted(self, stream: EmbeddingStream) -> Iterator[np.ndarray]:
+        """Pass the chunks of a stream on, and say what came."""
+        samples = 0
+        for chunk in stream:
+            self._progress((stream.samples - samples) / feat_ext.SAMPLE_RATE, len(chunk))
+            samples = stream.samples
+            yield chunk
+        self._progress((stream.samples - samples) / feat_ext.SAMPLE_RATE, 0)
+
+    def _example(self, rows: np.ndarray, track: list[Segment]) -> tf.train.SequenceExample:
+        settings, first = self._settings, self.windows
+        self.windows += len(rows)
+        times = feat_ext.window_times(self.windows, settings.hop_seconds)[first:]
+        if self.padded:
+            times = np.minimum(times, self.seconds / 2)  # the silence after it is not the recording
+        label = feat_ext.frame_labels(track, times, classes=settings.classes)
+        self.counts += np.bincount(label, minlength=len(settings.classes))
+        return feat_ext.to_example(
+            rows,
+            self._embedding.quantize(rows),
+            label,
+            recording=self._task.name,
+            split=self._task.split,
+            start_time_seconds=first * settings.hop_seconds,
+            hop_seconds=settings.hop_seconds,
+        )

@@ -1,7 +1,7 @@
 """Evaluation: a run's answers against the label tracks of a split, and where they go wrong.
 
-Conventions as in ``scores``. Frames are those of a :class:`feat_ext.Frames`: the windows of several
-recordings, one recording after the other.
+Conventions as in ``scores``. Frames are :class:`audioseg.features.dataset.Frames`: the windows of
+several recordings, one recording after the other.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from audioseg.labels import CLASSES, Segment, read_label_track
 from audioseg.segmentation import scores
 from audioseg.segmentation.segments import track_of
 from audioseg.training.scores import frame_scores
+
+if TYPE_CHECKING:  # takes TensorFlow along
+    from audioseg.features.dataset import Frames
 
 # what 04 chooses from, by name; the choice is made on VAL
 CANDIDATES: dict[str, dict[str, Any]] = {
@@ -90,7 +93,7 @@ def references(folder: str | os.PathLike, split: str, names: Sequence[str]) -> l
 
 def estimate(
     probabilities: np.ndarray,
-    frames: feat_ext.Frames,
+    frames: Frames,
     lengths: Sequence[float],
     config: Mapping[str, Any],
     *,
@@ -103,7 +106,7 @@ def estimate(
     ----------
     probabilities : np.ndarray [shape=(N, classes)]
         Of all frames.
-    frames : feat_ext.Frames
+    frames : Frames
         The frames.
     lengths : sequence of float
         The recordings' lengths in seconds.
@@ -125,14 +128,12 @@ def estimate(
     return Estimate(np.concatenate(labels), list(tracks))
 
 
-def score(
-    frames: feat_ext.Frames, reference: Sequence[Reference], estimate: Estimate
-) -> dict[str, float]:
+def score(frames: Frames, reference: Sequence[Reference], estimate: Estimate) -> dict[str, float]:
     """Return the scores that are compared: of frames, of events, of seconds.
 
     Parameters
     ----------
-    frames : feat_ext.Frames
+    frames : Frames
         The frames, with their labels.
     reference : sequence of Reference
         As :func:`references` returns it.
@@ -160,7 +161,7 @@ def score(
 
 
 def conditions(
-    folder: str | os.PathLike, frames: feat_ext.Frames, reference: Sequence[Reference]
+    folder: str | os.PathLike, frames: Frames, reference: Sequence[Reference]
 ) -> pd.DataFrame:
     """Say of each frame what is known about it, to see where a run goes wrong.
 
@@ -168,7 +169,7 @@ def conditions(
     ----------
     folder : str or PathLike
         The corpus; where it has no ``segments.csv``, less is known.
-    frames : feat_ext.Frames
+    frames : Frames
         The frames.
     reference : sequence of Reference
         As :func:`references` returns it.

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from audioseg.files import replacing
-from vggish.download import sha256_of
 from audioseg.labels import CLASSES
 from audioseg.show import pictures
 from audioseg.training.context import input_shape, probabilities_of
 from audioseg.training.fields import CONFIG, FOLDER, INPUTS, METRICS, TEST, RunError, read
 from audioseg.training.notebook import claim, difference
 from audioseg.training.scores import frame_scores
+from vggish.download import sha256_of
 
 if TYPE_CHECKING:
     import keras
@@ -57,7 +57,7 @@ def corpus_of(val: Any) -> str:
 
     Parameters
     ----------
-    val : feat_ext.Frames
+    val : audioseg.features.dataset.Frames
         VAL. Scores of runs compare where it is the same.
 
     Returns
@@ -118,10 +118,10 @@ def save(
         The trained network.
     history : mapping of str to sequence of float
         One number an epoch, as ``fit`` returns it in ``.history``.
-    trn, val : feat_ext.Frames
+    trn, val : audioseg.features.dataset.Frames
         What it was trained and validated on.
     dataset : mapping
-        What ``feat_ext.read_dataset`` says of them.
+        What ``audioseg.features.dataset.read_dataset`` says of them.
     parameters : mapping
         What was set by hand, with ``SEED`` among it.
     seconds : float

@@ -9,8 +9,9 @@ import numpy as np
 import soundfile
 
 import feat_ext
-from audioseg.features import records
-from audioseg.labels import CLASSES, Segment, labels_at, write_label_track
+from audioseg.features.dataset import DATASET_FORMAT
+from audioseg.labels import CLASSES, Segment, write_label_track
+from vggish import EMBEDDING_SIZE
 
 SAMPLE_RATE = 16_000
 HOP = feat_ext.HOP_SECONDS
@@ -41,7 +42,7 @@ def sound(rng: np.random.Generator, segments: list[Segment], seconds: float) -> 
     syllables = rng.standard_normal(n) * np.maximum(0, np.sin(2 * np.pi * 4 * times)) * 0.2
     chord = sum(np.sin(2 * np.pi * hertz * times) for hertz in (220, 277, 330)) * 0.06
     samples = rng.standard_normal(n) * 0.002
-    label = labels_at(segments, times)
+    label = feat_ext.frame_labels(segments, times, classes=CLASSES)
     samples += np.where((label == 0) | (label == 2), syllables, 0)
     samples += np.where((label == 1) | (label == 2), chord, 0)
     return np.clip(samples, -1, 1).astype(np.float32)
@@ -49,7 +50,7 @@ def sound(rng: np.random.Generator, segments: list[Segment], seconds: float) -> 
 
 def features(rng: np.random.Generator, label: np.ndarray) -> np.ndarray:
     """Draw whitened embeddings, one cloud a class."""
-    clouds = np.random.default_rng(7).normal(0, 0.45, (len(CLASSES), feat_ext.EMBEDDING_SIZE))
+    clouds = np.random.default_rng(7).normal(0, 0.45, (len(CLASSES), EMBEDDING_SIZE))
     return (clouds[label] + rng.normal(0, 0.9, (len(label), len(clouds[0])))).astype(np.float32)
 
 
@@ -62,26 +63,14 @@ def write_records(
     for split, recordings in splits.items():
         path = folder / f"{split}.tfrecord"
         counts = np.zeros(len(CLASSES), dtype=int)
-        with path.open("wb") as file:
-            for name, (embedding, label) in recordings.items():
-                n = len(label)
-                floats = np.ascontiguousarray(embedding, "<f4").view(np.uint8).reshape(n, -1)
-                quantized = ((np.clip(embedding, -2, 2) + 2) * (255 / 4)).astype(np.uint8)
-                records.write_sequence_example(
-                    file,
-                    {
-                        "recording": name,
-                        "split": split,
-                        "start_time_seconds": 0.0,
-                        "hop_seconds": HOP,
-                    },
-                    {
-                        "embedding": records.Steps(n, [floats], floats.shape[1]),
-                        "audio_embedding": records.Steps(n, [quantized], quantized.shape[1]),
-                        "label": records.Steps(n, [label], None),
-                    },
-                )
-                counts += np.bincount(label, minlength=len(CLASSES))
+        examples = []
+        for name, (embedding, label) in recordings.items():
+            quantized = ((np.clip(embedding, -2, 2) + 2) * (255 / 4)).astype(np.uint8)
+            examples.append(
+                feat_ext.to_example(embedding, quantized, label, recording=name, split=split)
+            )
+            counts += np.bincount(label, minlength=len(CLASSES))
+        feat_ext.write_examples(path, examples)
         table[split] = {
             "recordings": len(recordings),
             "windows": int(counts.sum()),
@@ -89,7 +78,7 @@ def write_records(
             "bytes": path.stat().st_size,
         }
     dataset = {
-        "format": feat_ext.DATASET_FORMAT,
+        "format": DATASET_FORMAT,
         "classes": list(CLASSES),
         "hop_seconds": HOP,
         "weights": "mini",
@@ -128,7 +117,7 @@ def make_corpus(folder: Path, *, minutes: dict[str, int] = MINUTES, seed: int = 
                     f"{name},{split},{start},{end},{label},{who},{plays},,-20,-26,{ratio},False"
                 )
             windows = 1 + int((seconds * SAMPLE_RATE - 15_600) // (HOP * SAMPLE_RATE))
-            label = labels_at(segments, feat_ext.window_times(windows))
+            label = feat_ext.frame_labels(segments, feat_ext.window_times(windows), classes=CLASSES)
             splits[split][name] = (features(rng, label), label)
     for name, lines in (("recordings.csv", recordings), ("segments.csv", rows)):
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")

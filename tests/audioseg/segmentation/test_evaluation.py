@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 import feat_ext
-from audioseg.labels import CLASSES, Segment, labels_at, write_label_track
+from audioseg.labels import CLASSES, Segment, write_label_track
 from audioseg.segmentation import evaluation
 
 HOP = 0.12
@@ -21,7 +21,7 @@ def corpus(tmp_path):
     for number, (name, track) in enumerate(TRACKS.items()):
         write_label_track(tmp_path / "TST" / f"{name}.txt", track)
         times = feat_ext.window_times(int((SECONDS[name] - 0.975) / HOP) + 1, HOP)
-        labels.append(labels_at(track, times))
+        labels.append(feat_ext.frame_labels(track, times, classes=CLASSES))
         recording += [number] * len(times)
     table = pd.DataFrame({"recording": SECONDS.keys(), "seconds": SECONDS.values()})
     table.to_csv(tmp_path / "recordings.csv", index=False)
