@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from audioseg.labels import (
     CLASSES,
     LabelError,
-    Segment,
-    labels_at,
     read_label_track,
     segments_from_frames,
     write_label_track,
 )
+from feat_ext import frame_labels
 
 
 def track(tmp_path, text, encoding="utf-8"):
@@ -111,26 +110,28 @@ def test_any_bytes_are_read_or_refused_in_one_sentence(tmp_path_factory, content
 
 
 @st.composite
-def frame_labels(draw):
+def drawn_labels(draw):
     return np.array(draw(st.lists(st.integers(0, 3), min_size=1, max_size=200)))
 
 
-@given(frame_labels(), st.sampled_from([0.01, 0.12, 0.5]), st.floats(0.01, 2))
+@given(drawn_labels(), st.sampled_from([0.01, 0.12, 0.5]), st.floats(0.01, 2))
 def test_frames_to_segments_and_back(labels, hop, first):
     segments = segments_from_frames(labels, hop_seconds=hop, first_center=first)
     times = first + np.arange(len(labels)) * hop
-    np.testing.assert_array_equal(labels_at(segments, times), labels)
+    np.testing.assert_array_equal(frame_labels(segments, times, classes=CLASSES), labels)
     assert segments[0].start == 0
     assert all(a.end == b.start and a.label != b.label for a, b in pairwise(segments))
 
 
-@given(frame_labels())
+@given(drawn_labels())
 def test_files_keep_the_labels(tmp_path_factory, labels):
     path = tmp_path_factory.getbasetemp() / "round.txt"
     segments = segments_from_frames(labels, hop_seconds=0.12, first_center=0.4875)
     write_label_track(path, segments)
     times = 0.4875 + np.arange(len(labels)) * 0.12
-    np.testing.assert_array_equal(labels_at(read_label_track(path), times), labels)
+    np.testing.assert_array_equal(
+        frame_labels(read_label_track(path), times, classes=CLASSES), labels
+    )
 
 
 def test_segments_cover_the_recording():
@@ -140,12 +141,6 @@ def test_segments_cover_the_recording():
     assert segments[0].start == 0.0
     assert segments[-1].end == 3.0
     assert segments[0].end == pytest.approx(0.4875 + 1.5 * 0.12)
-
-
-def test_uncovered_time_is_noise():
-    labels = labels_at([Segment(1.0, 2.0, "music")], np.array([0.5, 1.0, 1.99, 2.0]))
-    assert [CLASSES[i] for i in labels] == ["noise", "music", "music", "noise"]
-    assert labels_at([], np.zeros(3)).tolist() == [3, 3, 3]
 
 
 def test_no_frames_no_segments():

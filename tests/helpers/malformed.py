@@ -25,12 +25,9 @@ from archives import make_deb, make_package, make_zip
 from fake_embedding import FakeSource
 from recordings import encode, tone, write_corpus, write_recording
 
-import feat_ext
 from audioseg.corpus import packages
-from audioseg.features import (
-    extraction,
-    records,
-)
+from audioseg.features import extraction
+from audioseg.features.dataset import load_split
 
 RATE = 16_000
 FINE = "(done)"
@@ -282,21 +279,30 @@ def flip(data, place):
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
-def frame(content):
-    buffer = io.BytesIO()
-    records.write_record(buffer, [content], len(content))
-    return buffer.getvalue()
+def anothers(path):
+    """Put another's TFRecord file in the place of ours."""
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(path / "TRN.tfrecord")) as writer:
+        for _ in range(3):
+            writer.write(b"\x0a\x02hi")
+    split_bytes(lambda data: data)(path)
 
 
 RECORD_FILES = [
-    Case("records: cut", split_bytes(lambda d: d[:-50]), "TRN.tfrecord, record 3: the file ends"),
-    Case("records: a byte changed", split_bytes(lambda d: flip(d, 999)), "record 1: its checksum"),
-    Case("records: a length changed", split_bytes(lambda d: flip(d, 2)), "record 1: its length"),
-    Case("records: a text file", split_bytes(lambda d: b"hello, world!"), "no TFRecord file"),
-    Case("records: one is missing", split_bytes(lambda d: b""), "holds 0 recordings"),
     Case(
-        "records: another's", split_bytes(lambda d: 3 * frame(b"\x0a\x02hi")), "record 1: it is no"
+        "records: cut",
+        split_bytes(lambda d: d[:-50]),
+        "TRN.tfrecord, record 3: it is damaged or cut",
     ),
+    Case("records: a byte changed", split_bytes(lambda d: flip(d, 999)), "record 1: it is damaged"),
+    Case("records: a length changed", split_bytes(lambda d: flip(d, 2)), "record 1: it is damaged"),
+    Case(
+        "records: a text file", split_bytes(lambda d: b"hello, world!"), "record 1: it is damaged"
+    ),
+    Case("records: one is missing", split_bytes(lambda d: b""), "holds no recording"),
+    Case("records: another's", anothers, "record 1: it is none"),
+    Case("records: of other size", lambda p: (p / "TRN.tfrecord").write_bytes(b"x"), "1 bytes"),
     Case("records: other hop", edited(hop_seconds=0.96), "hop_seconds is 0.12, not 0.96"),
     Case("records: other classes", edited(classes=["a", "b"]), "classes"),
     Case("records: dataset.json cut", lambda p: (p / "dataset.json").write_text("{"), "damaged"),
@@ -392,7 +398,7 @@ def of_recordings(place: Path) -> dict[str, str]:
     (trn / "Thumbs.db").write_bytes(NOISE)
     summary = extraction.run(corpus, source=FakeSource(), show_progress=False)
     reasons = {fault["recording"]: fault["reason"] for fault in summary.failed}
-    names = set(feat_ext.load_split(corpus / "embeddings", "TRN").names)
+    names = set(load_split(corpus / "embeddings", "TRN").names)
     said = {}
     for number, case in enumerate(RECORDINGS):
         name = "n" * 230 if case.make is long_name else f"case{number:02}"
@@ -422,7 +428,7 @@ def of_records(place: Path) -> dict[str, str]:
             (corpus / "embeddings" / name).write_bytes(data)
         case.make(corpus / "embeddings")
         said[case.name] = attempt(
-            lambda: feat_ext.load_split(corpus / "embeddings", "TRN"), corpus / "embeddings"
+            lambda: load_split(corpus / "embeddings", "TRN"), corpus / "embeddings"
         )
     return said
 

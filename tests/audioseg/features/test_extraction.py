@@ -7,18 +7,18 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from extract_with_fake import ROOT, SCRIPT, command, hashes, main
 from fake_embedding import DeadlySource, FakeSource
 from recordings import write_corpus, write_recording
 
+import feat_ext
 from audioseg import files
 from audioseg.features import extraction, parts
-from feat_ext import load_split, read_dataset
+from audioseg.features.dataset import load_split, read_dataset
 
 FAKE = ROOT / "tests" / "helpers" / "extract_with_fake.py"
 
@@ -274,20 +274,6 @@ def test_a_worker_that_dies_costs_a_retry(corpus, reference, tmp_path):
     assert hashes(corpus / "embeddings") == reference
 
 
-def test_a_pool_that_breaks_as_it_takes_a_recording_loses_none(corpus, reference, monkeypatch):
-    submit, calls = ProcessPoolExecutor.submit, []
-
-    def breaking(pool, *task):
-        calls.append(task)
-        if len(calls) == 2:
-            raise BrokenProcessPool
-        return submit(pool, *task)
-
-    monkeypatch.setattr(ProcessPoolExecutor, "submit", breaking)
-    assert run(corpus, "--workers", "2") == 0
-    assert hashes(corpus / "embeddings") == reference
-
-
 # -- bad recordings
 
 
@@ -330,31 +316,30 @@ def test_bad_recordings_are_listed_and_the_rest_is_done(capsys, corpus, referenc
 
 
 def test_a_bug_or_a_lack_of_memory_fails_one_recording(capsys, corpus, monkeypatch):
-    write_example = parts.write_example
+    write_examples = feat_ext.write_examples
 
-    def failing(file, path, *rest, **options):
-        if options["name"] == "r02":
+    def failing(path, examples):
+        write_examples(path, examples)
+        if ".r02-" in str(path):
             raise MemoryError("no more")
-        return write_example(file, path, *rest, **options)
 
-    monkeypatch.setattr(parts, "write_example", failing)
+    monkeypatch.setattr(feat_ext, "write_examples", failing)
     assert run(corpus) == 1
     assert "MemoryError: no more" in capsys.readouterr().err
     assert load_split(corpus / "embeddings", "TRN").names == ("r00", "r04")
 
 
 def test_a_recording_that_vanishes_or_changes(capsys, corpus, monkeypatch):
-    write_example = parts.write_example
+    write_examples = feat_ext.write_examples
 
-    def meddling(file, path, *rest, **options):
-        result = write_example(file, path, *rest, **options)
-        if options["name"] == "r00":
-            Path(path).with_suffix(".txt").write_text("0\t1\tnoise\n")
-        if options["name"] == "r02":
+    def meddling(path, examples):
+        write_examples(path, examples)
+        if ".r00-" in str(path):
+            (corpus / "TRN" / "r00.txt").write_text("0\t1\tnoise\n")
+        if ".r02-" in str(path):
             (corpus / "TRN" / "r04.wav").unlink()
-        return result
 
-    monkeypatch.setattr(parts, "write_example", meddling)
+    monkeypatch.setattr(feat_ext, "write_examples", meddling)
     assert run(corpus) == 1
     error = capsys.readouterr().err
     assert "r00.wav changed while it was read" in error
@@ -383,22 +368,31 @@ def test_a_second_run_at_the_same_time(capsys, corpus):
     assert run(corpus) == 0
 
 
-def test_a_full_disk(capsys, corpus, reference, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        # what TFRecordWriter raises
+        tf.errors.ResourceExhaustedError(None, None, "/a/b; No space left on device"),
+    ],
+    ids=["Python", "TensorFlow"],
+)
+def test_a_full_disk(capsys, corpus, reference, monkeypatch, error):
     """Not one recording is blamed, the run ends with one sentence, and goes on later."""
-    real, calls = parts.records.write_record, []
+    real, calls = feat_ext.write_examples, []
 
-    def full(*arguments):
-        calls.append(1)
-        if len(calls) == 4:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(*arguments)
+    def full(path, examples):
+        real(path, examples)
+        calls.append(path)
+        if len(calls) == 2:
+            raise error
 
-    monkeypatch.setattr(parts.records, "write_record", full)
+    monkeypatch.setattr(feat_ext, "write_examples", full)
     assert run(corpus) == 1
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: ")
-    assert "cannot be written to (No space left on device)" in error
-    assert "failed" not in error
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: ")
+    assert "cannot be written to (No space left on device)" in said
+    assert "failed" not in said
     monkeypatch.undo()
     assert run(corpus) == 0
     assert "this run: 5 recordings" in capsys.readouterr().out

@@ -1,31 +1,21 @@
+"""02 on the workers of a Dask scheduler that somebody else started."""
+
 import os
 import signal
-import sys
 import threading
 import time
 
+import distributed
 import pytest
 from extract_with_fake import ROOT, SCRIPT, command, hashes, main
 from fake_embedding import FakeSource, SlowSource
 from recordings import write_corpus
 
 
-def test_without_dask(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    corpus = write_corpus(tmp_path / "corpus", recordings=2)
-    options = ["--corpus", str(corpus), "--scheduler", "tcp://127.0.0.1:1"]
-    assert main(options, source_class=FakeSource) == 2
-    assert "requirements-cluster.txt" in capsys.readouterr().err
-
-
 @pytest.fixture(scope="module")
 def cluster():
-    distributed = pytest.importorskip(
-        "distributed",
-        reason="Dask is an extra: python -m pip install -r requirements-cluster.txt",
-    )
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     ) as local:
         yield local
 
