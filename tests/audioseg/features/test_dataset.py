@@ -54,7 +54,9 @@ def test_recordings_in_several_examples_are_whole_again(made, tmp_path, monkeypa
     extraction.run(corpus, source=FakeSource(), show_progress=False)
     assert len(list(feat_ext.read_examples(corpus / "embeddings" / "TRN.tfrecord"))) > 6
     for split in ("TRN", "VAL", "TST"):
-        for cut, whole in zip(load_split(corpus / "embeddings", split), load_split(made, split)):
+        for cut, whole in zip(
+            load_split(corpus / "embeddings", split), load_split(made, split), strict=True
+        ):
             np.testing.assert_array_equal(cut, whole)
 
 

@@ -237,7 +237,7 @@ def one_hot(labels, sure=0.9):
 
 FLICKER = np.array([0] * 20 + [1] + [0] * 20 + [1] * 20)
 STEADY = np.array([0] * 41 + [1] * 20)
-SWITCH = smoothing.transitions(STEADY, np.zeros(61, dtype=int), classes=4)
+SWITCH = runs.transitions(STEADY, np.zeros(61, dtype=int), classes=4)
 
 
 @pytest.mark.parametrize("method", ["median", "minimum", "viterbi"])
@@ -273,7 +273,7 @@ def test_viterbi_finds_the_best_of_all_paths():
 
 @pytest.mark.numeric
 def test_transitions_do_not_cross_recordings():
-    matrix = smoothing.transitions(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), classes=2)
+    matrix = runs.transitions(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), classes=2)
     assert matrix == pytest.approx(np.array([[0.75, 0.25], [0.25, 0.75]]))
 
 
