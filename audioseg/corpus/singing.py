@@ -12,7 +12,8 @@ import librosa
 import numpy as np
 
 from vggish.frontend import SAMPLE_RATE
-from vggish.mini.singing import SCALES, Tune, lively, random_tune, sing_line
+from vggish.mini.singing import SCALES, Tune, random_tune, sing_line
+from vggish.mini.voice import lively
 
 __all__ = ["hear", "lively", "sing_over", "sung_line"]
 
