@@ -276,9 +276,7 @@ def _samples_of_all_formats(folder):
     return sorted(folder.iterdir())
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_is_an_audio_error_or_finite_samples(tmp_path, data):
     folder = tmp_path / "good"
