@@ -41,7 +41,7 @@ def test_environment_yml_leaves_the_versions_to_the_lock():
     python, pip, by_pip = environment["dependencies"]
     assert re.fullmatch(r"python=3\.1[1-3]", python)
     assert pip == "pip"
-    assert by_pip == {"pip": ["-r requirements.txt", "--no-deps --editable ."]}
+    assert by_pip == {"pip": ["-r requirements.txt"]}
 
 
 def test_every_locked_version_has_hashes_and_no_address():
