@@ -84,6 +84,9 @@ test: $(READY) ## run every test
 	@$(BIN)/python -m ruff format --check --quiet .
 	@$(BIN)/python -m pytest
 
+test-processors: $(READY) ## run the numeric tests as an older processor would
+	@$(BIN)/python tests/helpers/other_processors.py oldest
+
 lab: $(READY) ## open JupyterLab on the notebooks
 	@$(BIN)/python -m jupyter lab
 
