@@ -7,6 +7,7 @@ noise beside them a network learns that what is loud cannot be noise.
 from __future__ import annotations
 
 import numpy as np
+import scipy.fft
 
 from vggish.frontend import SAMPLE_RATE
 
@@ -50,9 +51,11 @@ def steady_noise(kind: str, count: int, rng: np.random.Generator) -> np.ndarray:
 
 def coloured(count: int, exponent: float, rng: np.random.Generator) -> np.ndarray:
     """Return noise of RMS 1 whose power falls as 1 / f^exponent [shape=(count,)]."""
-    spectrum = np.fft.rfft(rng.standard_normal(count))
-    hertz = np.fft.rfftfreq(count, 1 / SAMPLE_RATE)
-    noise = np.fft.irfft(spectrum * np.maximum(hertz, LOWEST_HERTZ) ** (-exponent / 2), count)
+    size = scipy.fft.next_fast_len(count, real=True)
+    spectrum = scipy.fft.rfft(rng.standard_normal(size))
+    hertz = scipy.fft.rfftfreq(size, 1 / SAMPLE_RATE)
+    noise = scipy.fft.irfft(spectrum * np.maximum(hertz, LOWEST_HERTZ) ** (-exponent / 2), size)
+    noise = noise[:count]
     return noise / max(np.sqrt(np.mean(noise**2)), 1e-12)
 
 
