@@ -131,7 +131,8 @@ def synthetic_sounds(ask: Ask) -> None:
                 right_of[seconds] += answers[-1] == "noise"
             title = name if level is None else f"{name}, {level} dBFS"
             print(f"{title:44}", *(f"{answer:>13}" for answer in answers))
-    print(f"{'noise, of ' + str(len(rows)):44}", *(f"{right_of[seconds]:13}" for seconds in SYNTHETIC_SECONDS))
+    counts = (f"{right_of[seconds]:13}" for seconds in SYNTHETIC_SECONDS)
+    print(f"{'noise, of ' + str(len(rows)):44}", *counts)
 
 
 def synthetic(name: str, level: float | None, seconds: float) -> np.ndarray:
@@ -145,8 +146,8 @@ def synthetic(name: str, level: float | None, seconds: float) -> np.ndarray:
     if length == 1:
         return np.array([10 ** (level / 20)], np.float32)
     samples = SOUNDS[name](length, np.random.default_rng(0))
-    samples = samples / (np.abs(samples).max() if name == "clicks" else np.sqrt(np.mean(samples**2)))
-    return (10 ** (level / 20) * samples).astype(np.float32)
+    size = np.abs(samples).max() if name == "clicks" else np.sqrt(np.mean(samples**2))
+    return (10 ** (level / 20) / size * samples).astype(np.float32)
 
 
 def coloured(length: int, rng: np.random.Generator, slope: float) -> np.ndarray:
