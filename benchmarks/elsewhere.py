@@ -43,7 +43,8 @@ def main() -> int:
     given = parser.parse_args()
     run = runs.load(runs.FOLDER / (given.run or runs.best()))
     embedding = segments.embedding_for(run)
-    smoothing = given.smooth or run.test.get("smoothing", "viterbi")
+    chosen = run.test.get("smoothing")
+    smoothing = given.smooth or (chosen if chosen in CANDIDATES else "viterbi")
     how = CANDIDATES.get(smoothing, {"method": smoothing})
     print(f"run: {run.name}, embedding: {embedding.name}, smoothing: {smoothing}")
 

@@ -60,7 +60,8 @@ def run(options: argparse.Namespace) -> int:
     # of runs/NAME/, as a shell completes it, the name
     run = runs.load(runs.FOLDER / Path(options.run or runs.best()).name)
     embedding = segments.embedding_for(run, options.weights)
-    smoothing = options.smooth or run.test.get("smoothing", "viterbi")
+    chosen = run.test.get("smoothing")
+    smoothing = options.smooth or (chosen if chosen in CANDIDATES else "viterbi")
     how = CANDIDATES.get(smoothing, {"method": smoothing})
     print(f"run: {run.name}, embedding: {embedding.name}, smoothing: {smoothing}")
     failed = 0
