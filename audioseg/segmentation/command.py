@@ -83,8 +83,15 @@ def run(options: argparse.Namespace) -> int:
         count = f"{len(result.track)} segment{'s' * (len(result.track) != 1)}"
         print(f"{path}: {result.seconds:.1f} s, {count} ({parts})")
         print("  -> " + ", ".join(map(str, written)))
+        if result.cancelled:
+            print("  its channels cancel each other (opposite phase): the louder one was taken.")
+        if result.broken:
+            failed += 1
+            print(f"error: {result.broken}", file=sys.stderr)
     if failed and len(recordings) > 1:
-        print(f"error: {failed} of {len(recordings)} recordings failed.", file=sys.stderr)
+        print(
+            f"error: {failed} of {len(recordings)} recordings failed or broke off.", file=sys.stderr
+        )
     return 1 if failed else 0
 
 
