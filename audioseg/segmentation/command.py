@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"error: {result.broken}", file=sys.stderr)
     if failed and len(recordings) > 1:
         print(
-            f"error: {failed} of {len(recordings)} recordings failed or broke off.", file=sys.stderr
+            f"error: {failed} of {len(recordings)} recordings failed.", file=sys.stderr
         )
     return 1 if failed else 0
 

@@ -346,7 +346,7 @@ def broken_files(folder):
     content[len(content) * 7 // 10] ^= 16
     flac.write_bytes(content)
     yield flac, 7.0
-    mp4 = encode(folder / "cut.m4a", samples, "aac", options={"movflags": "faststart"})
+    mp4 = encode(folder / "cut.m4a", samples, "aac", movflags="faststart")
     mp4.write_bytes(mp4.read_bytes()[: mp4.stat().st_size // 2])
     yield mp4, 5.0
 
