@@ -89,9 +89,7 @@ def run(options: argparse.Namespace) -> int:
             failed += 1
             print(f"error: {result.broken}", file=sys.stderr)
     if failed and len(recordings) > 1:
-        print(
-            f"error: {failed} of {len(recordings)} recordings failed.", file=sys.stderr
-        )
+        print(f"error: {failed} of {len(recordings)} recordings failed.", file=sys.stderr)
     return 1 if failed else 0
 
 
