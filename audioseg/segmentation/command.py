@@ -83,6 +83,11 @@ def run(options: argparse.Namespace) -> int:
         count = f"{len(result.track)} segment{'s' * (len(result.track) != 1)}"
         print(f"{path}: {result.seconds:.1f} s, {count} ({parts})")
         print("  -> " + ", ".join(map(str, written)))
+        if result.cancelled:
+            print("  its channels cancel each other (opposite phase): the louder one was taken.")
+        if result.broken:
+            failed += 1
+            print(f"error: {result.broken}", file=sys.stderr)
     if options.html and len(recordings) > 1 and (index := pages.write_index(options.out)):
         print(f"all pages: {index}")
     if failed and len(recordings) > 1:

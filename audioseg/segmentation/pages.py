@@ -56,5 +56,14 @@ def write(
         first_center=feat_ext.FIRST_CENTER_SECONDS,
         files=files,
         about=about,
+        note=note_on(recording, result),
         progress=progress,
     )
+
+
+def note_on(recording: str | os.PathLike, result: Segmentation) -> str:
+    """Return what is to be known of a recording, without the folder that it is in."""
+    notes = [result.broken.replace(os.fspath(recording), Path(recording).name)]
+    if result.cancelled:
+        notes.append("The channels cancel each other (opposite phase): the louder one was taken.")
+    return " ".join(filter(None, notes))

@@ -92,4 +92,5 @@ def load(
     # of runs/NAME/, as a shell completes it, the name
     run = runs.load(runs.FOLDER / Path(name or runs.best()).name)
     embedding = segments.embedding_for(run, weights)
-    return Segmenter(run, embedding, smoothing or run.test.get("smoothing", "viterbi"))
+    chosen = run.test.get("smoothing")
+    return Segmenter(run, embedding, smoothing or (chosen if chosen in CANDIDATES else "viterbi"))

@@ -40,6 +40,11 @@ class Segmentation(NamedTuple):
         The class of each frame, smoothed.
     track : list of Segment
         They cover the recording without gaps.
+    broken : str
+        Where the recording breaks off, the sentence that says so; the rest is then of what comes
+        before.
+    cancelled : bool
+        Whether its channels cancel each other somewhere, so that the louder one was taken.
     """
 
     name: str
@@ -48,6 +53,8 @@ class Segmentation(NamedTuple):
     probabilities: np.ndarray
     labels: np.ndarray
     track: list[Segment]
+    broken: str = ""
+    cancelled: bool = False
 
 
 def embedding_for(run: Run, weights: str | os.PathLike | None = None) -> Embedding:
@@ -135,7 +142,7 @@ def segment(
     """Segment a recording.
 
     The audio is read, embedded and forgotten block by block; what stays is 128 bytes a window,
-    4 MB an hour.
+    4 MB an hour. A recording that is damaged or breaks off is segmented as far as it can be read.
 
     Parameters
     ----------
@@ -159,13 +166,15 @@ def segment(
     Raises
     ------
     audio.AudioError
-        If the recording cannot be read.
+        If nothing of the recording can be read.
     """
     from audioseg import audio
     from audioseg.training.context import probabilities
 
     hop_seconds = run.config["hop_seconds"]
-    stream = embedding.stream(audio.read_16k_blocks(path), feat_ext.hop_frames_of(hop_seconds))
+    findings = audio.Findings()
+    blocks = audio.read_16k_blocks(path, findings=findings)
+    stream = embedding.stream(blocks, feat_ext.hop_frames_of(hop_seconds))
     parts, samples = [], 0
     for chunk in stream:
         floats = run.config["input"] == "embedding"
@@ -175,7 +184,12 @@ def segment(
     seconds = stream.samples / audio.SAMPLE_RATE
     answer = probabilities(run.network, np.concatenate(parts))
     labels, track = track_of(answer, run.config, seconds, method=method, **options)
-    return Segmentation(Path(path).stem, seconds, hop_seconds, answer, labels, track)
+    broken = ""
+    if findings.broken:
+        broken = f"{str(findings.broken).rstrip('.')}; the segments end at {seconds:.2f} s."
+    return Segmentation(
+        Path(path).stem, seconds, hop_seconds, answer, labels, track, broken, findings.cancelled
+    )
 
 
 def shares(track: Sequence[Segment]) -> dict[str, float]:

@@ -52,6 +52,7 @@ def write_page(
     first_center: float,
     files: Sequence[Path] = (),
     about: Mapping[str, str] | None = None,
+    note: str = "",
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> list[Path]:
     """Write the page of a recording.
@@ -76,6 +77,8 @@ def write_page(
         Label files; the page holds them, to be saved from it.
     about : mapping of str to str, optional
         What else to say, as the run's name.
+    note : str
+        What to know of the recording, as that it breaks off.
     progress : callable
         Told the seconds of audio that have been read, now and then.
 
@@ -87,7 +90,7 @@ def write_page(
     Raises
     ------
     audio.AudioError
-        If the recording cannot be read.
+        If nothing of the recording can be read.
     ReportError
         If the page cannot be written.
     """
@@ -108,6 +111,7 @@ def write_page(
             Path(recording).name, sound, outline,
             track=track, probabilities=probabilities, classes=classes, seconds=seconds,
             hop_seconds=hop_seconds, first_center=first_center, files=files, about=about or {},
+            note=printable(note),
         )  # fmt: skip
         _write(page, text)
     except OSError as error:
@@ -131,6 +135,7 @@ def page_of(
     first_center: float,
     files: Sequence[Path],
     about: Mapping[str, str],
+    note: str,
 ) -> str:
     """Return the page as HTML; :func:`write_page` says what is what.
 
@@ -179,6 +184,7 @@ def page_of(
         name=name,
         seconds=seconds,
         about=about,
+        note=note,
         rows=rows,
         shares=shares,
         open=len(rows) <= OPEN_ROWS,

@@ -66,11 +66,12 @@ def write_mp3(
     Raises
     ------
     audio.AudioError
-        If the recording cannot be read.
+        If nothing of the recording can be read.
     """
     import soundfile
 
-    with audio.open_audio(path) as stream:
+    findings = audio.Findings()  # a damaged one plays as far as it has segments
+    with audio.open_audio(path, findings=findings) as stream:
         rate = max((r for r in MP3_RATES if r <= stream.sample_rate), default=MP3_RATES[0])
     most, least = next(limits for low, *limits in BIT_RATES if rate >= low)
     level = (most - BITS_A_SECOND) / (most - least)
@@ -81,7 +82,7 @@ def write_mp3(
         target, "w", rate, 1, "MPEG_LAYER_III", format="MP3",
         bitrate_mode="CONSTANT", compression_level=level,
     ) as mp3:  # fmt: skip
-        for block in audio.read_16k_blocks(path, sample_rate=rate):
+        for block in audio.read_16k_blocks(path, sample_rate=rate, findings=findings):
             mp3.write(np.clip(block, -1.0, 1.0))
             progress(len(block) / rate)
             block = np.concatenate([rest, block])

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from audioseg import audio
 from audioseg.errors import CourseError
+from audioseg.segmentation import pages
 from vggish.errors import SentenceError
 
 AT_ONCE = 3  # recordings that are at work at a time; the others wait
@@ -90,6 +91,7 @@ class Job:
     done: float = 0.0
     seconds: float | None = None
     error: str = ""
+    note: str = ""
     files: list[Path] = field(default_factory=list)
     shares: dict[str, float] = field(default_factory=dict)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -108,6 +110,7 @@ class Job:
             "done": round(self.done, 1),
             "seconds": self.seconds,
             "error": self.error,
+            "note": self.note,
             "shares": self.shares,
             "files": [file.name for file in self.files],
         }
@@ -204,13 +207,13 @@ class Jobs:
         if job.cancelled.is_set():
             raise Cancelled
         job.state = "working"
-        with audio.open_audio(job.path) as stream:
+        with audio.open_audio(job.path, findings=audio.Findings()) as stream:
             job.seconds = stream.seconds
         with self._turns:
             result = self.work.segment(job.path, progress)
         job.state = "writing"
         job.files = self.work.write(job.path, result, job.folder / Path(job.name).stem)
-        job.seconds = result.seconds
+        job.seconds, job.note = result.seconds, pages.note_on(job.path, result)
         for start, end, label in result.track:
             job.shares[label] = job.shares.get(label, 0.0) + (end - start) / result.seconds
         job.state = "done"

@@ -59,7 +59,7 @@ def button(segmenter: Segmenter, folder: str | Path = "segmented") -> ipywidgets
         sent.parent.mkdir(parents=True, exist_ok=True)
         sent.write_bytes(content)
         try:
-            with audio.open_audio(sent) as stream:
+            with audio.open_audio(sent, findings=audio.Findings()) as stream:
                 bar.max = stream.seconds or 60.0
             bar.value, said.value = 0.0, name
 
@@ -93,6 +93,7 @@ def button(segmenter: Segmenter, folder: str | Path = "segmented") -> ipywidgets
 def framed(page: str, title: str) -> str:
     """Return a page as HTML that can stand in another."""
     return (
-        f'<iframe title="{html.escape(title)}" srcdoc="{html.escape(page)}" width="100%" '
-        f'height="{HEIGHT}" style="border:0" sandbox="allow-scripts allow-downloads"></iframe>'
+        # in a box, or IPython advises its own frame, which takes addresses only
+        f'<div><iframe title="{html.escape(title)}" srcdoc="{html.escape(page)}" width="100%" '
+        f'height="{HEIGHT}" style="border:0" sandbox="allow-scripts allow-downloads"></iframe></div>'
     )

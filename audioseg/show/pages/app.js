@@ -112,6 +112,8 @@
     }
   };
   const show = (one, url, said) => {
+    one.part(".error").hidden = !said.note;
+    one.part(".error").textContent = said.note;
     const track = one.part(".track"), words = [];
     for (const [label, share] of Object.entries(said.shares).sort((a, b) => b[1] - a[1])) {
       const box = document.createElement("span");

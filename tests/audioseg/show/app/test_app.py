@@ -128,6 +128,16 @@ def test_what_is_no_audio_is_told_in_one_sentence(app):
     ask(f"{app}recordings/{answer['key']}", "DELETE")
 
 
+def test_a_recording_that_breaks_off_gives_what_it_has(app, place):
+    status, answer = send(app, "half.wav", (place / "a.wav").read_bytes()[:70_000])
+    said = finished(app, answer["key"])
+    assert said["state"] == "done"
+    assert said["note"].startswith("half.wav should last 4.00 s by its header")
+    page = ask(f"{app}recordings/{answer['key']}/half.html")[1].decode()
+    assert "half.wav should last 4.00 s by its header" in page
+    ask(f"{app}recordings/{answer['key']}", "DELETE")
+
+
 def test_what_is_too_large_is_refused_before_it_is_read(app):
     # 2 GB by its header; the body never comes
     request = urllib.request.Request(
