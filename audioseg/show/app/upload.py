@@ -95,5 +95,6 @@ def framed(page: str, title: str) -> str:
     return (
         # in a box, or IPython advises its own frame, which takes addresses only
         f'<div><iframe title="{html.escape(title)}" srcdoc="{html.escape(page)}" width="100%" '
-        f'height="{HEIGHT}" style="border:0" sandbox="allow-scripts allow-downloads"></iframe></div>'
+        f'height="{HEIGHT}" style="border:0" sandbox="allow-scripts allow-downloads"></iframe>'
+        "</div>"
     )

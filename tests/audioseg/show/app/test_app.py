@@ -129,7 +129,7 @@ def test_what_is_no_audio_is_told_in_one_sentence(app):
 
 
 def test_a_recording_that_breaks_off_gives_what_it_has(app, place):
-    status, answer = send(app, "half.wav", (place / "a.wav").read_bytes()[:70_000])
+    _, answer = send(app, "half.wav", (place / "a.wav").read_bytes()[:70_000])
     said = finished(app, answer["key"])
     assert said["state"] == "done"
     assert said["note"].startswith("half.wav should last 4.00 s by its header")
