@@ -206,7 +206,10 @@
   const status = $("status"), chip = $("class"), wave = $("wave");
   const play = () => ws.play().catch(() => { $("no-sound").hidden = !audio.error; });
   const seek = (t, say = false) => {
-    ws.setTime(Math.min(Math.max(0, t), Math.max(0, seconds - 0.01)));
+    const there = Math.min(Math.max(0, t), Math.max(0, seconds - 0.01));
+    // wavesurfer would put it off until the seek before it has ended, and the element need not
+    audio.currentTime = there;
+    if (!audio.readyState) ws.setTime(there); // without sound, too, one can look
     if (say) status.textContent = `${clock(t)}, ${classes[labels[at(t + 0.001)]]}`;
   };
   const boundary = (direction) => {
