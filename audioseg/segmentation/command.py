@@ -76,8 +76,9 @@ def run(options: argparse.Namespace) -> int:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
             continue
+        shares = segments.shares(result.track, result.classes.names)
         parts = ", ".join(
-            f"{name} {100 * part:.0f} %" for name, part in segments.shares(result.track).items()
+            f"{name} {100 * part:.0f} %" for name, part in shares.items()
         )
         count = f"{len(result.track)} segment{'s' * (len(result.track) != 1)}"
         print(f"{path}: {result.seconds:.1f} s, {count} ({parts})")

@@ -11,7 +11,7 @@ import numpy as np
 
 import feat_ext
 from audioseg.errors import CourseError
-from audioseg.labels import CLASSES, Segment, segments_from_frames
+from audioseg.labels import Classes, Segment, segments_from_frames
 from audioseg.segmentation.smoothing import smooth
 
 if TYPE_CHECKING:  # importing these takes seconds
@@ -40,6 +40,8 @@ class Segmentation(NamedTuple):
         The class of each frame, smoothed.
     track : list of Segment
         They cover the recording without gaps.
+    classes : Classes
+        Those of the run.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Segmentation(NamedTuple):
     probabilities: np.ndarray
     labels: np.ndarray
     track: list[Segment]
+    classes: Classes
 
 
 def embedding_for(run: Run, weights: str | os.PathLike | None = None) -> Embedding:
@@ -97,7 +100,8 @@ def track_of(
     probabilities : np.ndarray [shape=(n, classes)]
         Of each frame.
     config : mapping
-        The run's ``config.json``: for the hop, the priors and the transition probabilities.
+        The run's ``config.json``: for the classes, the hop, the priors and the transition
+        probabilities.
     duration : float
         The recording's length in seconds.
     method, **options
@@ -119,7 +123,11 @@ def track_of(
     )
     first_center = feat_ext.FIRST_CENTER_SECONDS
     return labels, segments_from_frames(
-        labels, hop_seconds=hop_seconds, first_center=first_center, duration=duration
+        labels,
+        hop_seconds=hop_seconds,
+        first_center=first_center,
+        classes=config["classes"],
+        duration=duration,
     )
 
 
@@ -175,12 +183,13 @@ def segment(
     seconds = stream.samples / audio.SAMPLE_RATE
     answer = probabilities(run.network, np.concatenate(parts))
     labels, track = track_of(answer, run.config, seconds, method=method, **options)
-    return Segmentation(Path(path).stem, seconds, hop_seconds, answer, labels, track)
+    classes = Classes.of(run.config)
+    return Segmentation(Path(path).stem, seconds, hop_seconds, answer, labels, track, classes)
 
 
-def shares(track: Sequence[Segment]) -> dict[str, float]:
+def shares(track: Sequence[Segment], classes: Sequence[str]) -> dict[str, float]:
     """Return what part of the time each class has."""
     whole = sum(s.end - s.start for s in track)
     return {
-        name: sum(s.end - s.start for s in track if s.label == name) / whole for name in CLASSES
+        name: sum(s.end - s.start for s in track if s.label == name) / whole for name in classes
     }
