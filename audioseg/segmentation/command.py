@@ -41,6 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the label tracks go (default: %(default)s)",
     )
     parser.add_argument(
+        "--format",
+        nargs="+",
+        choices=("txt", "csv", "rttm", "textgrid", "eaf"),
+        default=(),
+        metavar="FORMAT",
+        help="besides txt (Audacity), csv and rttm, which are always written: textgrid (Praat), "
+        "eaf (ELAN)",
+    )
+    parser.add_argument(
         "--weights",
         metavar="auto|audioset|mini|PATH",
         help="the embedding (default: the one that the run was trained on)",
@@ -71,18 +80,18 @@ def run(options: argparse.Namespace) -> int:
                 tqdm(desc=path.name, unit="s", unit_scale=True, leave=False, file=terminal) as bar,
             ):
                 result = segments.segment(path, run, embedding, progress=bar.update, **how)
-            written = formats.export(result, target)
+            written = formats.export(result, target, more=options.format, recording=path.name)
         except (ValueError, OSError) as error:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
             continue
         shares = segments.shares(result.track, result.classes.names)
-        parts = ", ".join(
-            f"{name} {100 * part:.0f} %" for name, part in shares.items()
-        )
+        parts = ", ".join(f"{name} {100 * part:.0f} %" for name, part in shares.items())
         count = f"{len(result.track)} segment{'s' * (len(result.track) != 1)}"
         print(f"{path}: {result.seconds:.1f} s, {count} ({parts})")
         print("  -> " + ", ".join(map(str, written)))
+        for sentence in formats.lost(result, (*formats.ALWAYS, *options.format)):
+            print(f"  note: {sentence}.")
     if failed and len(recordings) > 1:
         print(f"error: {failed} of {len(recordings)} recordings failed.", file=sys.stderr)
     return 1 if failed else 0

@@ -37,7 +37,7 @@ def _are_shares(value: Any, shape: tuple[int, ...]) -> bool:
 def _are_classes(value: Any) -> bool:
     """Tell the names of classes."""
     try:
-        Classes(tuple(value), value[-1]).check()
+        Classes.of({"classes": value, "background": value[-1]})
     except LabelError:
         return False
     return isinstance(value, list)
