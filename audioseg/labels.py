@@ -323,7 +323,8 @@ def _segment_of(
         label = _class_of(label, where, classes)
     elif not label.isprintable() or not 1 <= len(label) <= LONGEST_NAME:
         raise LabelError(
-            f"{where}: {label[:LONGEST_NAME]!r} cannot be a label: take 1 to {LONGEST_NAME} letters."
+            f"{where}: {label[:LONGEST_NAME]!r} cannot be a label: take 1 to {LONGEST_NAME} "
+            "letters."
         )
     if duration is not None and ends > duration + TOLERANCE_SECONDS:
         raise LabelError(

@@ -107,7 +107,8 @@ def read_dataset(
     -------
     dict
         Among others ``classes``, ``background`` (the one of them where nothing is labelled),
-        ``ignore`` (labels of windows that are no class, -1 in the records), ``hop_seconds``, ``weights`` (their name), ``weights_sha256``,
+        ``ignore`` (labels that are no class, -1 in the records), ``hop_seconds``, ``weights``
+        (their name), ``weights_sha256``,
         and by split ``splits[split]["recordings"]``, ``["windows"]`` and ``["counts"]``.
 
     Raises

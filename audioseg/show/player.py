@@ -104,9 +104,10 @@ def _bar(
             continue
         click = f"var a=document.getElementById('{name}');a.currentTime={left - start:.3f};a.play()"
         tip = html.escape(f"{label}, {begin:.2f} to {end:.2f} s", quote=True)
+        background = background_of(look_of[label])
         style = (
             f"position:absolute;top:0;bottom:0;left:{100 * (left - start) / seconds:.3f}%;"
-            f"width:{100 * (right - left) / seconds:.3f}%;background:{background_of(look_of[label])};"
+            f"width:{100 * (right - left) / seconds:.3f}%;background:{background};"
             "cursor:pointer"
         )
         boxes.append(f'<span title="{tip}" style="{style}" onclick="{click}"></span>')
