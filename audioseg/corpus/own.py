@@ -360,7 +360,8 @@ def report(adopted: Adopted, target: Path) -> Sequence[str]:
     parts = [f"{s} {counts.get(s, 0)} ({minutes.get(s, 0):.1f} min)" for s in SPLITS]
     lines = [f"{target}: {len(table)} recordings: {', '.join(parts)}"]
     classes = read_classes(target)
-    ignored = f"; ignored: {', '.join(classes.ignore)}"
+    aside = [name for name in classes.ignore if name != UNKNOWN]
+    ignored = f"; ignored: {', '.join(aside)}" if aside else ""
     lines.append(
         f"classes: {', '.join(classes.names)}; without a label: {classes.background}{ignored}"
     )

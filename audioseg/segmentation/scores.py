@@ -23,7 +23,7 @@ from mir_eval.transcription import match_notes
 from mir_eval.util import match_events
 from scipy.ndimage import correlate1d
 
-from audioseg.labels import Segment
+from audioseg.labels import CLASSES, Segment
 
 COLLARS = (0.5, 1.0)  # seconds
 
@@ -112,7 +112,7 @@ def event_scores(
     *,
     collar: float,
     share_of_length: float = 0.5,
-    classes: Sequence[str],
+    classes: Sequence[str] = CLASSES,
 ) -> EventScores:
     """Compare events by where they start and end.
 
@@ -162,7 +162,7 @@ def segment_scores(
     pairs: Iterable[tuple[Sequence[Segment], Sequence[Segment]]],
     *,
     resolution: float = 1.0,
-    classes: Sequence[str],
+    classes: Sequence[str] = CLASSES,
 ) -> EventScores:
     """Compare which classes occur in each stretch of ``resolution`` seconds.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import feat_ext
 from audioseg.errors import CourseError
-from audioseg.labels import Classes, Segment, segments_from_frames
+from audioseg.labels import COURSE, Classes, Segment, segments_from_frames
 from audioseg.segmentation.smoothing import smooth
 
 if TYPE_CHECKING:  # importing these takes seconds
@@ -50,7 +50,7 @@ class Segmentation(NamedTuple):
     probabilities: np.ndarray
     labels: np.ndarray
     track: list[Segment]
-    classes: Classes
+    classes: Classes = COURSE
 
 
 def embedding_for(run: Run, weights: str | os.PathLike | None = None) -> Embedding:
