@@ -6,7 +6,7 @@ suffix   program      what it cannot hold
 .txt     Audacity     times finer than a microsecond
 .csv     spreadsheets times finer than a microsecond
 .rttm    diarization  times finer than a microsecond; blanks in a label, which become ``_``
-.TextGrid Praat       nothing
+.TextGrid Praat       times other than 0 in the first tenth of a millisecond
 .eaf     ELAN         times finer than a millisecond
 ======== ============ ===================================================================
 
@@ -35,6 +35,7 @@ from audioseg.labels import (
 )
 
 TIER = "segments"  # what ours is called in Praat and ELAN
+SMALLEST_SECONDS = 0.0001
 AGREE_SECONDS = 0.0015  # two forms of one track: ELAN rounds to a millisecond
 
 Row = tuple[str | float, str | float, str, str]
@@ -276,7 +277,9 @@ def write_textgrid(track: Sequence[Segment], name: str, seconds: float) -> str:
     """Return a TextGrid with one interval tier, in Praat's long form."""
     from praatio import textgrid
 
-    entries = [(start, end, label) for start, end, label in track]
+    # praatio writes smaller numbers in a form that it cannot read: 5e-05
+    clear = [s._replace(start=s.start if s.start >= SMALLEST_SECONDS else 0.0) for s in track]
+    entries = [tuple(segment) for segment in clear if segment.end >= SMALLEST_SECONDS]
     grid = textgrid.Textgrid(0, seconds)
     grid.addTier(textgrid.IntervalTier(TIER, entries, 0, seconds))
     return _through_file(

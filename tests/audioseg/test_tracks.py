@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from audioseg import tracks
@@ -35,6 +35,8 @@ def test_what_a_form_holds_comes_back(tmp_path_factory, suffix, data):
     track = data.draw(drawn_tracks(FINEST[suffix]))
     if suffix == ".rttm":
         track = [s._replace(label="_".join(s.label.split())) for s in track]
+    if suffix == ".textgrid":
+        assume(all(time == 0 or time >= 0.0001 for s in track for time in s[:2]))
     seconds = max((s.end for s in track), default=1.0) + data.draw(st.sampled_from([0.0, 1.5]))
     path = tmp_path_factory.getbasetemp() / f"round{suffix}"
     path.write_text(tracks.FORMS[suffix].write(track, "round", seconds), "utf-8", newline="\n")
@@ -88,10 +90,8 @@ def grid(*tiers):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])  # Praat writes both
 def test_what_praat_writes(tmp_path, encoding):
     path = tmp_path / "a.TextGrid"
-    path.write_text(
-        grid(("birds", "Rot\u00adkehlchen".replace("\u00ad", "")), ("notes", "")), encoding
-    )
-    assert tracks.read_track(path) == [(0, 1.5, "Rotkehlchen")]
+    path.write_text(grid(("birds", "Zaunkönig"), ("notes", "")), encoding)
+    assert tracks.read_track(path) == [(0, 1.5, "Zaunkönig")]
     path.write_text(grid(("birds", "owl"), ("notes", "windy")), encoding)
     with pytest.raises(LabelError, match="has the tiers birds, notes: say with --tier"):
         tracks.read_track(path)
