@@ -138,7 +138,10 @@ def adopt(
     seconds = {r: max((segment.end for segment in tracks[r]), default=0.0) for r in tracks}
     groups = Path(groups) if groups else folder / GROUPS_FILE
     table = read_groups(groups, folder, found) if groups.exists() else pd.DataFrame()
-    split_of, group_of = _deal(seconds, table)
+    remedy = "add recordings or name more groups"
+    if failed:
+        remedy = f"{len(failed)} failed, the first as {next(iter(failed.values())).rstrip('.')}"
+    split_of, group_of = _deal(seconds, table, remedy)
     if not tracks:
         raise _nothing(folder, failed)
     named = classes_of(tracks, classes=classes, background=background, ignore=ignore)
@@ -263,7 +266,7 @@ def read_groups(path: Path, folder: Path, found: Mapping[str, Found]) -> pd.Data
 
 
 def _deal(
-    seconds: Mapping[str, float], table: pd.DataFrame
+    seconds: Mapping[str, float], table: pd.DataFrame, remedy: str
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Give each group to one split, longest first, to the one that is furthest below its share."""
     group_of = {r: str(table.group.get(r, r)) if len(table) else r for r in seconds}
@@ -287,7 +290,7 @@ def _deal(
     if seconds and set(home.values()) != set(SHARES):
         raise CorpusError(
             f"{len(home)} groups cannot be split into {', '.join(SHARES)}: at least 3 are needed, "
-            "so that no speaker or site is in two splits; add recordings or name more groups."
+            f"so that no speaker or site is in two splits; {remedy}."
         )
     return {r: home[group_of[r]] for r in seconds}, group_of
 
