@@ -10,7 +10,7 @@ FROM python:3.11-slim-bookworm
 # Group 0 may do what the user may: a container started with any --user is in group 0, and so
 # writes wherever the course does, whatever the host's user id.
 RUN useradd --uid 1000 --gid 0 --create-home learner && chmod 0775 /home/learner
-ENV HOME=/home/learner TF_CPP_MIN_LOG_LEVEL=3
+ENV HOME=/home/learner TF_CPP_MIN_LOG_LEVEL=3 TF_ENABLE_ONEDNN_OPTS=0
 WORKDIR /home/learner/course
 
 # Without what serves building on TensorFlow (its headers, libclang), the libraries' own tests, and

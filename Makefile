@@ -26,8 +26,10 @@ CORPUS_CODE := audioseg/labels.py $(filter-out %/own.py %/command.py,$(wildcard 
 FEATURE_CODE := audioseg/labels.py audioseg/audio.py feat_ext.py $(SCRIPT_02) $(wildcard audioseg/features/*.py vggish/*.py vggish/mini/network.py vggish/mini/mini.npz)
 GOOGLE_WEIGHTS := $(wildcard weights/vggish_model.ckpt)
 
-# TensorFlow's libraries greet on stderr; what fails in them is raised in Python as well
+# TensorFlow's libraries greet on stderr, and oneDNN, which some processors have it use and which
+# is no faster here, does so whatever the level; what fails in them is raised in Python as well
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+export TF_ENABLE_ONEDNN_OPTS ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup trainings tutorial test test-processors lab vggish image lock board clean
@@ -81,6 +83,9 @@ test: $(READY) ## run every test
 	@$(BIN)/python -m ruff check --quiet .
 	@$(BIN)/python -m ruff format --check --quiet .
 	@$(BIN)/python -m pytest
+
+test-processors: $(READY) ## run the numeric tests as an older processor would
+	@$(BIN)/python tests/helpers/other_processors.py oldest
 
 lab: $(READY) ## open JupyterLab on the notebooks
 	@$(BIN)/python -m jupyter lab

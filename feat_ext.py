@@ -326,11 +326,14 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
             "label": tf.io.FixedLenSequenceFeature([], tf.int64),
         },
     )
-    embedding = tf.io.decode_raw(steps["embedding"], tf.float32)
-    audio_embedding = tf.io.decode_raw(steps["audio_embedding"], tf.uint8)
+
+    def rows(key: str, dtype: tf.DType) -> tf.Tensor:
+        values = tf.io.decode_raw(steps[key], dtype)
+        return tf.reshape(values, (tf.size(steps[key]), EMBEDDING_SIZE))
+
     return context | {
-        "embedding": tf.ensure_shape(embedding, (None, EMBEDDING_SIZE)),
-        "audio_embedding": tf.ensure_shape(audio_embedding, (None, EMBEDDING_SIZE)),
+        "embedding": rows("embedding", tf.float32),
+        "audio_embedding": rows("audio_embedding", tf.uint8),
         "label": steps["label"],
     }
 

@@ -11,7 +11,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported anywhere
+# before TensorFlow is imported anywhere: no greetings, of oneDNN neither, which is no faster here
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 from audioseg.corpus import command as corpus
 from audioseg.errors import ArgumentError

@@ -23,7 +23,7 @@ import numpy as np
 import feat_ext
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.append(str(ROOT / "tests" / "helpers"))
 
 Reader = Callable[[Path], None]
 

@@ -4,27 +4,62 @@ Docker is not needed.
 """
 
 import os
-import re
+import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-SCRIPT_02 = "02-feature-extraction-vggish_embedding.py"
 
 
-def test_a_python_that_the_lock_is_not_for_is_told():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    code = re.search(r'^\t@\$\(PYTHON\) -c "(import sys; .*)"', makefile, re.M)[1]
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-    for version in ("(3, 10)", "(3, 14)"):
-        other = code.replace("sys.version_info[:2]", version)
-        done = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True)
-        assert done.returncode == 1
-        assert re.fullmatch(r"error: .*: call make with PYTHON=python3\.13\.\n", done.stderr)
+def program(folder, name, text):
+    """Write a shell script that stands in for a program."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+UNFIT = """case "$1" in --version) echo Python 3.14.1;; *) exit 1;; esac"""
+
+
+@pytest.fixture
+def setup(tmp_path):
+    """Return what calls ``make setup`` where nothing but stand-ins is on the path."""
+    (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    for name in ("requirements.txt", "pyproject.toml"):
+        (tmp_path / name).touch()
+
+    def call():
+        path = {"PATH": str(tmp_path / "bin")}
+        command = [shutil.which("make"), "setup"]
+        done = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True)
+        assert done.returncode
+        return done.stderr
+
+    return call
+
+
+@pytest.mark.skipif(os.name == "nt", reason="stand-ins are shell scripts")
+def test_a_python_that_the_lock_is_not_for_is_told(setup, tmp_path):
+    program(tmp_path / "bin", "python3", UNFIT)
+    assert setup().startswith(
+        "error: python3 is Python 3.14.1, but the locked libraries are for Python 3.11 to 3.13: "
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="stand-ins are shell scripts")
+@pytest.mark.parametrize("name", ["python3.13", "python3.12", "python3.11", "uv"])
+def test_another_python_is_taken_before_that(setup, tmp_path, name):
+    program(tmp_path / "bin", "python3", UNFIT)
+    program(
+        tmp_path / "bin", name, f"""case "$*" in *venv*.venv) echo "$*" > {tmp_path}/asked; esac"""
+    )
+    setup()
+    asked = (tmp_path / "asked").read_text().split()
+    assert asked[-1] == ".venv"
+    assert asked[:1] == (["venv"] if name == "uv" else ["-m"])
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def read(name, folder=ROOT):
 def execute(folder, name):
     """Run a notebook as it stands in a folder, in a kernel of its own."""
     notebook = read(name, folder)
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), JPY_SESSION_NAME=f"{name}.ipynb")
+    environment = dict(os.environ, JPY_SESSION_NAME=f"{name}.ipynb")
     client = NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )

@@ -44,9 +44,8 @@ def test_environment_yml_leaves_the_versions_to_the_lock():
     assert by_pip == {"pip": ["-r requirements.txt"]}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-cluster.txt"])
-def test_every_locked_version_has_hashes_and_no_address(name):
-    lock = (ROOT / name).read_text()
+def test_every_locked_version_has_hashes_and_no_address():
+    lock = (ROOT / "requirements.txt").read_text()
     assert "://" not in lock
     assert not re.search(r"--(extra-)?index-url|--find-links", lock)
     blocks = re.split(r"\n(?=[a-z0-9])", lock)
@@ -63,9 +62,9 @@ def test_every_requirement_says_what_it_is_for():
 
 
 def test_every_requirement_is_locked():
-    wanted = re.findall(r"^[a-z][a-z0-9-]*", (ROOT / "requirements.in").read_text(), re.M)
+    wanted = re.findall(r"^[a-z][\w-]*", (ROOT / "requirements.in").read_text(), re.M)
     locked = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.txt").read_text(), re.M)
-    assert set(wanted) <= set(locked)
+    assert {name.replace("_", "-") for name in wanted} <= set(locked)
 
 
 # a module may import what is of its own folder, and what is listed here for that
@@ -76,7 +75,7 @@ BELOW = {
     "audioseg.corpus": {"vggish", "feat_ext", "audioseg"},
     "audioseg.features": {"vggish", "feat_ext", "audioseg"},
     "audioseg.show": {"audioseg.labels", "audioseg.errors", "audioseg.files"},
-    "audioseg.training": {"audioseg", "audioseg.show"},
+    "audioseg.training": {"vggish", "audioseg", "audioseg.show"},
     "audioseg.segmentation": {
         "vggish", "feat_ext", "audioseg", "audioseg.features", "audioseg.training"
     },

@@ -375,9 +375,8 @@ class _Bar:
         self._live = (0.0, 0)  # of the recording under way
         self._start = time.perf_counter()
         self._drawn = 0.0
-        self._bar = tqdm(
-            total=total, initial=initial, unit="recording", disable=not show, leave=True
-        )
+        hidden = {} if show else {"disable": True}  # else TQDM_DISABLE decides
+        self._bar = tqdm(total=total, initial=initial, unit="recording", **hidden)
 
     def __enter__(self) -> _Bar:
         return self

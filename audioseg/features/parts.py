@@ -295,18 +295,18 @@ def work_on(
     except SentenceError as error:
         return Done(task, None, str(error))
     except Exception as error:  # one bad recording does not end a night's run, whatever it is
-        if _is_of_the_disk(error):
+        if _is_of_the_disk(error, part):
             raise cannot_write(part.parent, error) from None
         said = str(error).strip().partition("\n")[0]
         return Done(task, None, f"{task.path}: {type(error).__name__}: {said}")
 
 
-def _is_of_the_disk(error: Exception) -> bool:
+def _is_of_the_disk(error: Exception, part: Path) -> bool:
     """Tell whether writing went wrong: Python raises OSError, TensorFlow errors of its own."""
     import tensorflow as tf
 
-    full = (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError)
-    return isinstance(error, (OSError, *full, tf.errors.UnknownError, tf.errors.NotFoundError))
+    said = isinstance(error, tf.errors.OpError) and os.fspath(part.parent) in error.message
+    return isinstance(error, OSError) or said
 
 
 def _unchanged(task: Task, stamps: list[Stamp]) -> bool:
@@ -361,7 +361,7 @@ class Examples:
         chunks: list[np.ndarray] = []
         for chunk in self._counted(stream):
             chunks.append(chunk)
-            if sum(map(len, chunks)) >= most:
+            while sum(map(len, chunks)) >= most:
                 whole = np.concatenate(chunks)
                 yield self._example(whole[:most], track)
                 chunks = [whole[most:]]

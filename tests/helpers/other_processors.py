@@ -31,8 +31,7 @@ SETTINGS = {
     "oldest": {
         "OPENBLAS_CORETYPE": "Nehalem",
         "NPY_DISABLE_CPU_FEATURES": " ".join(DISPATCHED),
-        "TF_ENABLE_ONEDNN_OPTS": "1",
-        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "TF_ENABLE_ONEDNN_OPTS": "0",  # as TensorFlow decides on such a processor
         "XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2",
         **ONE_THREAD,
     },

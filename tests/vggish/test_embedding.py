@@ -43,7 +43,7 @@ def test_every_window_once_and_in_order(small, hop_frames, frames):
 
 
 @pytest.mark.numeric
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     st.lists(st.integers(0, 60_000), min_size=1, max_size=6),
     st.sampled_from([4, 12, 13, 96]),

@@ -95,7 +95,7 @@ def test_windows_are_a_view_with_the_hop_asked_for():
         np.testing.assert_array_equal(cut[i], spectrogram[10 * i : 10 * i + 96])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 120_000), min_size=0, max_size=5), st.integers(0, 2**32 - 1))
 def test_blocks_joined_are_the_whole_bit_for_bit(lengths, seed):
     waveform = np.random.default_rng(seed).standard_normal(sum(lengths)).astype(np.float32)

@@ -57,7 +57,7 @@ def test_upwards_and_to_any_rate():
     assert relative_l2(resample(waveform, 16_000, 44_100), reference) < bound(16_000, 44_100)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     st.sampled_from([8000, 16_000, 44_100, 48_000, 44_056]),
     st.lists(st.integers(0, 100_000), min_size=1, max_size=5),

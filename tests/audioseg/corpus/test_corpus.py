@@ -202,7 +202,7 @@ def plan(seed, minutes=31.0, share=0.687):
 
 
 @given(st.integers(0, 10**6), st.sampled_from([16.0, 31.0, 60.0]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_share_of_speech_is_met_by_construction(seed, minutes):
     recordings = plan(seed, minutes)
     frames = np.concatenate([planning.frame_labels(r) for r in recordings])

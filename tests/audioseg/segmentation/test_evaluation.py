@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 import feat_ext
+from audioseg.features.dataset import Frames
 from audioseg.labels import CLASSES, Segment, write_label_track
 from audioseg.segmentation import evaluation
 
@@ -34,7 +35,7 @@ def corpus(tmp_path):
     about.sample(frac=1, random_state=0).to_csv(tmp_path / "segments.csv", index=False)
     label, recording = np.concatenate(labels), np.array(recording)
     nothing = np.zeros((len(label), 0))
-    return tmp_path, feat_ext.Frames(nothing, nothing, label, recording, ("a", "b"), HOP)
+    return tmp_path, Frames(nothing, nothing, label, recording, ("a", "b"), HOP)
 
 
 def test_references_have_no_gaps(corpus):
