@@ -159,10 +159,12 @@ def read_classes(corpus: str | os.PathLike) -> Classes:
 
 
 def write_classes(corpus: str | os.PathLike, classes: Classes) -> None:
-    """Write the classes of a corpus into its ``corpus.json``."""
-    with replacing(Path(corpus) / CORPUS_FILE) as aside:
-        text = json.dumps(classes.said(), indent=1, ensure_ascii=False) + "\n"
-        aside.write_text(text, encoding="utf-8", newline="\n")
+    """Write the classes of a corpus into its ``corpus.json``, where they do not stand there."""
+    path = Path(corpus) / CORPUS_FILE
+    text = json.dumps(classes.said(), indent=1, ensure_ascii=False) + "\n"
+    if not path.exists() or path.read_bytes() != text.encode():
+        with replacing(path) as aside:
+            aside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def spelling(label: str, names: Iterable[str]) -> str | None:
