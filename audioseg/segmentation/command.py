@@ -69,7 +69,8 @@ def run(options: argparse.Namespace) -> int:
     # of runs/NAME/, as a shell completes it, the name
     run = runs.load(runs.FOLDER / Path(options.run or runs.best()).name)
     embedding = segments.embedding_for(run, options.weights)
-    smoothing = options.smooth or run.test.get("smoothing", "viterbi")
+    chosen = run.test.get("smoothing")
+    smoothing = options.smooth or (chosen if chosen in CANDIDATES else "viterbi")
     how = CANDIDATES.get(smoothing, {"method": smoothing})
     print(f"run: {run.name}, embedding: {embedding.name}, smoothing: {smoothing}")
     failed = 0
@@ -92,6 +93,11 @@ def run(options: argparse.Namespace) -> int:
         print("  -> " + ", ".join(map(str, written)))
         for sentence in formats.lost(result, (*formats.ALWAYS, *options.format)):
             print(f"  note: {sentence}.")
+        if result.cancelled:
+            print("  its channels cancel each other (opposite phase): the louder one was taken.")
+        if result.broken:
+            failed += 1
+            print(f"error: {result.broken}", file=sys.stderr)
     if failed and len(recordings) > 1:
         print(f"error: {failed} of {len(recordings)} recordings failed.", file=sys.stderr)
     return 1 if failed else 0

@@ -19,6 +19,7 @@ from audioseg.errors import CourseError
 from audioseg.labels import Segment, read_classes, read_label_track
 from audioseg.segmentation import scores
 from audioseg.segmentation.segments import track_of
+from audioseg.segmentation.smoothing import WINDOW_SECONDS
 from audioseg.training.scores import frame_scores
 
 if TYPE_CHECKING:  # takes TensorFlow along
@@ -29,10 +30,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "none": {"method": "none"},
     **{f"median {s:g} s": {"method": "median", "seconds": s} for s in (0.6, 1.0, 1.5, 2.0)},
     **{f"minimum {s:g} s": {"method": "minimum", "seconds": s} for s in (0.5, 0.75, 1.0, 1.5)},
-    **{
-        f"viterbi {e:g}": {"method": "viterbi", "evidence": e}
-        for e in (0.5, 0.25, 0.125, 0.06, 0.03)
-    },
+    **{f"viterbi {e:g}": {"method": "viterbi", "evidence": e} for e in (4, 2, 1, 0.5, 0.25)},
 }
 
 
@@ -128,6 +126,53 @@ def estimate(
     ]
     labels, tracks = zip(*found, strict=True)
     return Estimate(np.concatenate(labels), list(tracks), tuple(config["classes"]))
+
+
+def excerpts(
+    frames: Frames, reference: Sequence[Reference], seconds: float
+) -> tuple[Frames, list[Reference]]:
+    """Cut recordings into excerpts, as if each were a file of its own.
+
+    Parameters
+    ----------
+    frames : Frames
+        The frames.
+    reference : sequence of Reference
+        As :func:`references` returns it.
+    seconds : float
+        How long an excerpt is, 0.975 or more. What is left of a recording is left out; one that
+        is shorter stays whole.
+
+    Returns
+    -------
+    tuple of (Frames, list of Reference)
+        The windows that lie within an excerpt, and what is heard in it.
+    """
+    hop = frames.hop_seconds
+    # a small part of a hop is rounding
+    count = 1 + int((seconds - WINDOW_SECONDS) / hop + 1e-6)
+    step = max(count, int(np.ceil(seconds / hop - 1e-6)))
+    rows, names, cut = [], [], []
+    for number, whole in enumerate(reference):
+        inside = np.flatnonzero(frames.recording == number)
+        for first in range(0, max(1, len(inside) - count + 1), step):
+            start, last = first * hop, min(seconds, whole.seconds - first * hop)
+            track = [
+                Segment(max(0.0, s.start - start), min(last, s.end - start), s.label)
+                for s in whole.track
+                if s.end > start and s.start < start + last
+            ]
+            rows.append(inside[first : first + count])
+            names.append(f"{frames.names[number]} at {start:.2f} s")
+            cut.append(Reference(track, last))
+    at = np.concatenate(rows)
+    return frames._replace(
+        embedding=frames.embedding[at],
+        audio_embedding=frames.audio_embedding[at],
+        label=frames.label[at],
+        recording=np.repeat(np.arange(len(rows)), [len(part) for part in rows]),
+        names=tuple(names),
+    ), cut
 
 
 def score(frames: Frames, reference: Sequence[Reference], estimate: Estimate) -> dict[str, float]:

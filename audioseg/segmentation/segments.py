@@ -42,6 +42,11 @@ class Segmentation(NamedTuple):
         They cover the recording without gaps.
     classes : Classes
         Those of the run.
+    broken : str
+        Where the recording breaks off, the sentence that says so; the rest is then of what comes
+        before.
+    cancelled : bool
+        Whether its channels cancel each other somewhere, so that the louder one was taken.
     """
 
     name: str
@@ -51,6 +56,8 @@ class Segmentation(NamedTuple):
     labels: np.ndarray
     track: list[Segment]
     classes: Classes = COURSE
+    broken: str = ""
+    cancelled: bool = False
 
 
 def embedding_for(run: Run, weights: str | os.PathLike | None = None) -> Embedding:
@@ -143,7 +150,7 @@ def segment(
     """Segment a recording.
 
     The audio is read, embedded and forgotten block by block; what stays is 128 bytes a window,
-    4 MB an hour.
+    4 MB an hour. A recording that is damaged or breaks off is segmented as far as it can be read.
 
     Parameters
     ----------
@@ -167,13 +174,15 @@ def segment(
     Raises
     ------
     audio.AudioError
-        If the recording cannot be read.
+        If nothing of the recording can be read.
     """
     from audioseg import audio
     from audioseg.training.context import probabilities
 
     hop_seconds = run.config["hop_seconds"]
-    stream = embedding.stream(audio.read_16k_blocks(path), feat_ext.hop_frames_of(hop_seconds))
+    findings = audio.Findings()
+    blocks = audio.read_16k_blocks(path, findings=findings)
+    stream = embedding.stream(blocks, feat_ext.hop_frames_of(hop_seconds))
     parts, samples = [], 0
     for chunk in stream:
         floats = run.config["input"] == "embedding"
@@ -183,8 +192,20 @@ def segment(
     seconds = stream.samples / audio.SAMPLE_RATE
     answer = probabilities(run.network, np.concatenate(parts))
     labels, track = track_of(answer, run.config, seconds, method=method, **options)
-    classes = Classes.of(run.config)
-    return Segmentation(Path(path).stem, seconds, hop_seconds, answer, labels, track, classes)
+    broken = ""
+    if findings.broken:
+        broken = f"{str(findings.broken).rstrip('.')}; the segments end at {seconds:.2f} s."
+    return Segmentation(
+        Path(path).stem,
+        seconds,
+        hop_seconds,
+        answer,
+        labels,
+        track,
+        Classes.of(run.config),
+        broken,
+        findings.cancelled,
+    )
 
 
 def shares(track: Sequence[Segment], classes: Sequence[str]) -> dict[str, float]:

@@ -50,6 +50,21 @@ def test_references_have_no_gaps(corpus):
         evaluation.references(folder, "TST", ["a"])
 
 
+def test_excerpts_are_as_files_of_their_own(corpus):
+    folder, frames = corpus
+    reference = evaluation.references(folder, "TST", frames.names)
+    short, cut = evaluation.excerpts(frames, reference, 2.0)
+    assert [one.seconds for one in cut] == [2.0] * (4 + 2)  # of 9 s and 6 s, on a grid of 0.12 s
+    assert np.bincount(short.recording).tolist() == [9] * 6
+    for number, one in enumerate(cut):
+        times = feat_ext.window_times(9, HOP)
+        expected = feat_ext.frame_labels(one.track, times, classes=CLASSES)
+        assert (short.label[short.recording == number] == expected).all()
+    whole, same = evaluation.excerpts(frames, reference, 9.0)
+    assert [one.seconds for one in same] == [9.0, 6.0]
+    assert (whole.label == frames.label).all() and (whole.recording == frames.recording).all()
+
+
 def test_what_is_right_scores_1_and_is_smoothed_by_recording(corpus):
     folder, frames = corpus
     reference = evaluation.references(folder, "TST", frames.names)
