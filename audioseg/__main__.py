@@ -15,6 +15,7 @@ from collections.abc import Sequence
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
+from audioseg.correction import command as adopt
 from audioseg.corpus import command as corpus
 from audioseg.errors import ArgumentError
 from audioseg.features import command as extract
@@ -22,7 +23,13 @@ from audioseg.segmentation import command as segment
 from audioseg.training import command as board
 from vggish.errors import SentenceError
 
-COMMANDS = {"corpus": corpus, "extract": extract, "board": board, "segment": segment}
+COMMANDS = {
+    "corpus": corpus,
+    "extract": extract,
+    "board": board,
+    "segment": segment,
+    "adopt": adopt,
+}
 DONE, FAILED, WRONG_ARGUMENTS, INTERRUPTED = 0, 1, 2, 130
 
 

@@ -7,6 +7,7 @@ the layout of the course's own corpus. Its classes are those that the label trac
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ from audioseg.labels import (
     UNKNOWN,
     Classes,
     LabelError,
+    Segment,
     label_track,
     read_classes,
     read_label_track,
@@ -310,6 +312,12 @@ def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> 
         else:
             seconds = _write_recording(source, path)
         segments = read_track(track, classes=classes.labels, duration=seconds, tier=tier)
+        if item.get("review"):
+            reviewed = read_label_track(item["review"])
+            before = [Segment(0.0, seconds, UNKNOWN)]
+            if track_path.exists():
+                before = read_label_track(track_path, classes=classes.labels)
+            segments = merged(before, segments, reviewed, classes.background)
         # what has not changed keeps its time, by which 02 tells that
         if not track_path.exists() or track_path.read_text("utf-8") != label_track(segments):
             write_label_track(track_path, segments)
@@ -319,6 +327,38 @@ def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> 
         for stale in (path, track_path):
             stale.unlink(missing_ok=True)
         return {**row, "path": str(source), "error": str(error)}
+
+
+def merged(
+    before: Sequence[Segment],
+    after: Sequence[Segment],
+    reviewed: Sequence[Segment],
+    background: str,
+) -> list[Segment]:
+    """Return a label track as it was, and as it is corrected in the stretches under review.
+
+    Time without a label in ``after`` becomes a segment of the background there.
+    """
+    ends = [0.0, *(time for s in reviewed for time in s[:2]), math.inf]
+    outside = list(zip(ends[::2], ends[1::2], strict=True))
+    inside = [(s.start, s.end) for s in reviewed]
+    whole = []
+    for begin, end in inside:
+        at = begin
+        for segment in cut(after, begin, end):
+            if segment.start > at:
+                whole.append(Segment(at, segment.start, background))
+            whole.append(segment)
+            at = segment.end
+        if end > at:
+            whole.append(Segment(at, end, background))
+    return sorted([*whole, *(s for begin, end in outside for s in cut(before, begin, end))])
+
+
+def cut(track: Sequence[Segment], begin: float, end: float) -> list[Segment]:
+    """Return what of a track lies between two times."""
+    parts = (s._replace(start=max(s.start, begin), end=min(s.end, end)) for s in track)
+    return [s for s in parts if s.start < s.end]
 
 
 def _sha256_of_source(path: Path) -> str:

@@ -50,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "eaf (ELAN)",
     )
     parser.add_argument(
+        "--review",
+        type=float,
+        metavar="MINUTES",
+        help="write beside the labels which stretches to correct first, so many minutes of them: "
+        "where the network is least sure (<name>.review.txt)",
+    )
+    parser.add_argument(
         "--weights",
         metavar="auto|audioset|mini|PATH",
         help="the embedding (default: the one that the run was trained on)",
@@ -58,11 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Segment one recording after the other, and say so; return the exit status."""
+    if options.review is not None and not 0 < options.review < float("inf"):
+        raise ArgumentError(f"--review is {options.review:g}: give minutes, more than 0.")
     recordings = find_recordings(options.paths, options.out)
     _make_folder(options.out)
     from tqdm import tqdm  # only now, with TensorFlow: a wrong argument shows at once
 
-    from audioseg.segmentation import formats, segments
+    from audioseg.segmentation import formats, review, segments
     from audioseg.segmentation.evaluation import CANDIDATES
     from audioseg.training import runs
 
@@ -73,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     smoothing = options.smooth or (chosen if chosen in CANDIDATES else "viterbi")
     how = CANDIDATES.get(smoothing, {"method": smoothing})
     print(f"run: {run.name}, embedding: {embedding.name}, smoothing: {smoothing}")
-    failed = 0
+    failed, doubts = 0, []
     for path, target in recordings:
         try:
             with (
@@ -86,6 +95,8 @@ def run(options: argparse.Namespace) -> int:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
             continue
+        values = review.doubt(result.probabilities)
+        doubts.append(review.Doubt(target, result.seconds, result.hop_seconds, values))
         shares = segments.shares(result.track, result.classes.names)
         parts = ", ".join(f"{name} {100 * part:.0f} %" for name, part in shares.items())
         count = f"{len(result.track)} segment{'s' * (len(result.track) != 1)}"
@@ -98,9 +109,27 @@ def run(options: argparse.Namespace) -> int:
         if result.broken:
             failed += 1
             print(f"error: {result.broken}", file=sys.stderr)
+    if options.review and doubts:
+        for line in _write_reviews(doubts, options.review):
+            print(line)
     if failed and len(recordings) > 1:
         print(f"error: {failed} of {len(recordings)} recordings failed.", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _write_reviews(doubts: Sequence, minutes: float) -> Iterator[str]:
+    """Write which stretches to correct, remove what an earlier call chose; yield lines on it."""
+    from audioseg.labels import write_label_track
+    from audioseg.segmentation import review
+
+    for one, track in zip(doubts, review.stretches(doubts, minutes=minutes), strict=True):
+        path = Path(f"{one.place}{review.SUFFIX}")
+        if not track:
+            path.unlink(missing_ok=True)
+            continue
+        write_label_track(path, track)
+        seconds = sum(s.end - s.start for s in track)
+        yield f"correct first: {len(track)} stretches, {seconds / 60:.1f} min -> {path}"
 
 
 def _make_folder(out: Path) -> None:
