@@ -15,8 +15,8 @@ from collections.abc import Sequence
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
-from audioseg.correction import command as adopt
 from audioseg.corpus import command as corpus
+from audioseg.correction import command as adopt
 from audioseg.errors import ArgumentError
 from audioseg.features import command as extract
 from audioseg.segmentation import command as segment

@@ -7,7 +7,6 @@ the layout of the course's own corpus. Its classes are those that the label trac
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -30,6 +29,7 @@ from audioseg.corpus.folder import (
     write_csv,
     writing,
 )
+from audioseg.corpus.merging import merged
 from audioseg.corpus.naming import classes_of, odd_spellings
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError, to_int16
 from audioseg.files import replacing
@@ -327,38 +327,6 @@ def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> 
         for stale in (path, track_path):
             stale.unlink(missing_ok=True)
         return {**row, "path": str(source), "error": str(error)}
-
-
-def merged(
-    before: Sequence[Segment],
-    after: Sequence[Segment],
-    reviewed: Sequence[Segment],
-    background: str,
-) -> list[Segment]:
-    """Return a label track as it was, and as it is corrected in the stretches under review.
-
-    Time without a label in ``after`` becomes a segment of the background there.
-    """
-    ends = [0.0, *(time for s in reviewed for time in s[:2]), math.inf]
-    outside = list(zip(ends[::2], ends[1::2], strict=True))
-    inside = [(s.start, s.end) for s in reviewed]
-    whole = []
-    for begin, end in inside:
-        at = begin
-        for segment in cut(after, begin, end):
-            if segment.start > at:
-                whole.append(Segment(at, segment.start, background))
-            whole.append(segment)
-            at = segment.end
-        if end > at:
-            whole.append(Segment(at, end, background))
-    return sorted([*whole, *(s for begin, end in outside for s in cut(before, begin, end))])
-
-
-def cut(track: Sequence[Segment], begin: float, end: float) -> list[Segment]:
-    """Return what of a track lies between two times."""
-    parts = (s._replace(start=max(s.start, begin), end=min(s.end, end)) for s in track)
-    return [s for s in parts if s.start < s.end]
 
 
 def _sha256_of_source(path: Path) -> str:

@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do what the command line asks for; return the exit status."""
-    from audioseg.correction import retraining
     from audioseg.corpus import corrections
+    from audioseg.correction import retraining
 
     notebook = retraining.check(options.run, options.corpus) if options.run else None
     adopted = corrections.adopt(

@@ -54,16 +54,16 @@ def extract(corpus: Path) -> list[dict]:
     return summary.failed
 
 
-def on_tst(place: Path, corpus: Path) -> dict[str, float]:
+def on_tst(place: Path, corpus: Path) -> dict[str, str | float]:
     """Return a run's scores on TST, smoothed as 04 chose, else by Viterbi."""
     run = runs.load(place)
     needed = {key: run.config[key] for key in ("classes", "hop_seconds", "weights_sha256")}
     tst = load_split(corpus / "embeddings", "TST", keep_ignored=True, **needed)
     reference = evaluation.references(corpus, "TST", tst.names)
     answer = context.probabilities_of(run.network, getattr(tst, run.config["input"]), tst.recording)
-    smoothing = run.test.get("smoothing", "viterbi 0.125")
+    smoothing = run.test.get("smoothing", "viterbi")
     lengths = [one.seconds for one in reference]
-    how = evaluation.CANDIDATES[smoothing]
+    how = evaluation.CANDIDATES.get(smoothing, {"method": smoothing})
     estimate = evaluation.estimate(answer, tst, lengths, run.config, **how)
     scores = evaluation.score(tst, reference, estimate)
     return {"smoothing": smoothing} | {f"tst_{key}": value for key, value in scores.items()}
@@ -103,9 +103,7 @@ def train_again(notebook: Path, corpus: Path) -> Iterator[str]:
         os.environ.pop("JPY_SESSION_NAME")
         if hint is not None:
             os.environ["JPY_SESSION_NAME"] = hint
-    # TST is the same; the smoothing that 04 chose for the run stays
-    if "smoothing" in before:
-        runs.write_test(place, {"smoothing": before["smoothing"]})
+    runs.write_test(place, {"smoothing": before["smoothing"]})  # compared with the same one
     after = on_tst(place, corpus)
     runs.write_test(place, after)
     yield f"{notebook.stem} on TST of {corpus}, smoothed ({before['smoothing']}):"
