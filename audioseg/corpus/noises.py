@@ -1,4 +1,4 @@
-"""Noise that is made, not recorded: what machines, lines and microphones add, at any level.
+"""Noise that is made, not recorded: what machines, lines and animals add, at any level.
 
 Recorded ambiences are quiet in most corpora and always change. Without a loud and steady kind of
 noise beside them a network learns that what is loud cannot be noise.
@@ -11,7 +11,9 @@ import scipy.fft
 
 from vggish.frontend import SAMPLE_RATE
 
-KINDS = ("white", "pink", "brown", "hum", "tones", "clicks", "constant", "hum in noise")
+KINDS = (
+    "white", "pink", "brown", "hum", "tones", "clicks", "constant", "calls", "hum in noise",
+)  # fmt: skip
 EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}  # of power spectra that fall as 1 / f^b
 LOWEST_HERTZ = 30.0  # below it a spectrum that falls is flat: else all power would be there
 
@@ -23,7 +25,8 @@ def steady_noise(kind: str, count: int, rng: np.random.Generator) -> np.ndarray:
     ----------
     kind : str
         One of :data:`KINDS`: coloured noise, the hum of the mains or of a motor, steady tones,
-        clicks, a constant (what a microphone's offset is), or hum and coloured noise together.
+        clicks, a constant (what a microphone's offset is), calls as of birds, whales and dogs, or
+        hum and coloured noise together.
     count : int
         How many samples, at 16 kHz.
     rng : np.random.Generator
@@ -42,6 +45,8 @@ def steady_noise(kind: str, count: int, rng: np.random.Generator) -> np.ndarray:
         noise = _tones(count, rng)
     elif kind == "clicks":
         noise = _clicks(count, rng)
+    elif kind == "calls":
+        noise = _calls(count, rng)
     elif kind == "constant":
         noise = np.ones(count)
     else:
@@ -106,3 +111,26 @@ def _clicks(count: int, rng: np.random.Generator) -> np.ndarray:
     if not decay.any():
         decay[0] = 1.0
     return np.convolve(impulses, decay)[:count]
+
+
+def _calls(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return gliding whistles or moans with pauses between, as animals call: no scale, no beat."""
+    small = rng.random() < 0.5
+    lowest, highest = (1_200, 6_500) if small else (120, 1_500)
+    longest = rng.uniform(0.08, 0.5) if small else rng.uniform(0.4, 3.0)
+    overtones = int(rng.integers(1, 3 if small else 8))
+    calls, at = np.zeros(count), int(rng.uniform(0, 0.3) * SAMPLE_RATE)
+    while at < count:
+        length = int(rng.uniform(0.3, 1) * longest * SAMPLE_RATE)
+        ends = np.exp(rng.uniform(np.log(lowest), np.log(highest)) + rng.uniform(-0.6, 0.6, 3))
+        hertz = np.interp(np.arange(length), np.linspace(0, length, 3), ends)
+        phase = 2 * np.pi * np.cumsum(hertz) / SAMPLE_RATE
+        call = sum(
+            rng.random() / n * np.sin(n * phase) * (n * hertz < SAMPLE_RATE / 2)
+            for n in range(1, overtones + 1)
+        )
+        call = call * np.sin(np.pi * np.arange(length) / length) ** rng.uniform(0.3, 2)
+        kept = call[: count - at]
+        calls[at : at + len(kept)] += kept
+        at += length + int(rng.uniform(0.02, 1.5) * longest * SAMPLE_RATE)
+    return calls + 10 ** -rng.uniform(1, 2.5) * coloured(count, 1.0, rng)

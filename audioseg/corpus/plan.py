@@ -34,7 +34,7 @@ HOP_SECONDS = HOP_SAMPLES / SAMPLE_RATE
 MINUTES = {"TRN": 140.0, "VAL": 31.0, "TST": 31.0}
 # the rest is noise
 SHARES = {
-    "TRN": {"speech": 0.50, "speech+music": 0.17, "music": 0.19},
+    "TRN": {"speech": 0.45, "speech+music": 0.18, "music": 0.23},
     "VAL": {"speech": 0.687, "speech+music": 0.10, "music": 0.12},
     "TST": {"speech": 0.68, "speech+music": 0.10, "music": 0.12},
 }
@@ -52,10 +52,10 @@ LEVEL_DB = (-34.0, -14.0)  # of every segment but silence, whatever its class: n
 GAIN_DB = (-24.0, 2.0)  # of a recording
 FLOOR_DB = (-74.0, -50.0)
 SPEECH_OVER_MUSIC_DB = (0.0, 10.0)
-LIVELY_SHARE = 0.2  # of the speech: shouted, laughed, whispered, as no prompt is
-SUNG_SHARES = {"music": 0.5, "speech+music": 0.4}  # by a voice of the split that is made to sing
+LIVELY_SHARE = 0.12  # of the speech: shouted, laughed, whispered, as no prompt is
+SUNG_SHARES = {"music": 0.7, "speech+music": 0.25}  # by a voice of the split that is made to sing
 VOICE_OVER_MUSIC_DB = (-3.0, 9.0)  # of a singer's voice
-SOLO_SHARE, SOLO_DB = 0.3, 40.0  # sung so loud that the music is not heard
+SOLO_SHARE, SOLO_DB = 0.4, 40.0  # of sung music: so loud that the music is not heard
 NOISE_KINDS = {"sounds": 0.45, "steady": 0.35, "floor": 0.1, "nothing": 0.1}
 NOISE_UNDER_SPEECH, SPEECH_OVER_NOISE_DB = 0.4, (8.0, 30.0)
 NARROW_HERTZ = (3_400, 4_000)
@@ -298,8 +298,8 @@ def _add_music(
         singer = list(material.songs)[int(rng.integers(len(material.songs)))]
         sung = [list(material.songs[singer].draw()[:3]) for _ in range(4)]
         ratio = round(rng.uniform(*VOICE_OVER_MUSIC_DB), 2)
-        ratio = SOLO_DB if rng.random() < SOLO_SHARE else ratio
-        segment |= {"singer": singer, "sung": sung, "sung_db": ratio}
+        alone = segment["label"] == "music" and rng.random() < SOLO_SHARE
+        segment |= {"singer": singer, "sung": sung, "sung_db": SOLO_DB if alone else ratio}
     if segment["phrases"]:
         ratio = rng.uniform(*SPEECH_OVER_MUSIC_DB)
         segment["music_db"] = round(segment["speech_db"] - ratio, 2)
