@@ -16,7 +16,7 @@ import pandas as pd
 
 import feat_ext
 from audioseg.errors import CourseError
-from audioseg.labels import CLASSES, Segment, read_label_track
+from audioseg.labels import Segment, read_classes, read_label_track
 from audioseg.segmentation import scores
 from audioseg.segmentation.segments import track_of
 from audioseg.segmentation.smoothing import WINDOW_SECONDS
@@ -46,10 +46,11 @@ class Reference(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What a run says of each frame, and of each recording."""
+    """What a run says of each frame, and of each recording; and the names of its classes."""
 
     labels: np.ndarray
     tracks: list[list[Segment]]
+    classes: tuple[str, ...]
 
 
 def references(folder: str | os.PathLike, split: str, names: Sequence[str]) -> list[Reference]:
@@ -67,7 +68,7 @@ def references(folder: str | os.PathLike, split: str, names: Sequence[str]) -> l
     Returns
     -------
     list of Reference
-        In the order of the names.
+        In the order of the names. Time that is to be ignored has a label that is no class.
 
     Raises
     ------
@@ -81,11 +82,12 @@ def references(folder: str | os.PathLike, split: str, names: Sequence[str]) -> l
             f"{Path(folder) / 'recordings.csv'} has no recording {missing[0]}, which the records "
             "have: run 02 again, on the corpus as it is now."
         )
-    found = []
+    classes, found = read_classes(folder), []
     for name in names:
         seconds = float(table.seconds[name])
-        track = read_label_track(Path(folder) / split / f"{name}.txt", duration=seconds)
-        found.append(Reference(scores.whole_track(track, seconds), seconds))
+        path = Path(folder) / split / f"{name}.txt"
+        track = read_label_track(path, classes=classes.labels, duration=seconds)
+        found.append(Reference(scores.whole_track(track, seconds, classes.background), seconds))
     return found
 
 
@@ -123,7 +125,7 @@ def estimate(
         for part, seconds in zip(parts, lengths, strict=True)
     ]
     labels, tracks = zip(*found, strict=True)
-    return Estimate(np.concatenate(labels), list(tracks))
+    return Estimate(np.concatenate(labels), list(tracks), tuple(config["classes"]))
 
 
 def excerpts(
@@ -179,7 +181,7 @@ def score(frames: Frames, reference: Sequence[Reference], estimate: Estimate) ->
     Parameters
     ----------
     frames : Frames
-        The frames, with their labels.
+        The frames, with their labels. What is labelled -1 does not count, nor do events there.
     reference : sequence of Reference
         As :func:`references` returns it.
     estimate : Estimate
@@ -191,22 +193,29 @@ def score(frames: Frames, reference: Sequence[Reference], estimate: Estimate) ->
         ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``event_f1_0.5s``, ``event_f1_1.0s``
         and ``segment_f1_1.0s``.
     """
-    of_frames = frame_scores(frames.label, estimate.labels)
-    pairs = [(r.track, track) for r, track in zip(reference, estimate.tracks, strict=True)]
+    classes = estimate.classes
+    of_frames = frame_scores(frames.label, estimate.labels, classes=len(classes))
+    pairs = [
+        (r.track, scores.without(track, r.track, classes))
+        for r, track in zip(reference, estimate.tracks, strict=True)
+    ]
     return {
         "accuracy": of_frames.accuracy,
         "balanced_accuracy": of_frames.balanced_accuracy,
         "macro_f1": of_frames.macro_f1,
         **{
-            f"event_f1_{collar:.1f}s": scores.event_scores(pairs, collar=collar).f1
+            f"event_f1_{collar:.1f}s": scores.event_scores(pairs, collar=collar, classes=classes).f1
             for collar in scores.COLLARS
         },
-        "segment_f1_1.0s": scores.segment_scores(pairs).f1,
+        "segment_f1_1.0s": scores.segment_scores(pairs, classes=classes).f1,
     }
 
 
 def conditions(
-    folder: str | os.PathLike, frames: Frames, reference: Sequence[Reference]
+    folder: str | os.PathLike,
+    frames: Frames,
+    reference: Sequence[Reference],
+    classes: Sequence[str],
 ) -> pd.DataFrame:
     """Say of each frame what is known about it, to see where a run goes wrong.
 
@@ -218,11 +227,14 @@ def conditions(
         The frames.
     reference : sequence of Reference
         As :func:`references` returns it.
+    classes : sequence of str
+        The classes, in the order of their numbers.
 
     Returns
     -------
     pd.DataFrame
-        One row a frame: ``recording`` (its name), ``time`` (of the window's centre), ``label``,
+        One row a frame: ``recording`` (its name), ``time`` (of the window's centre), ``label``
+        (a category, in the order of the classes; empty where it is to be ignored),
         ``to_boundary`` (seconds to the nearest change), and from ``segments.csv`` ``voice``,
         ``artist``, ``speech_to_music_db`` and ``narrow_band``, empty where they do not apply.
     """
@@ -236,7 +248,7 @@ def conditions(
             {
                 "recording": name,
                 "time": times,
-                "label": np.array(CLASSES)[frames.label[inside]],
+                "label": pd.Categorical.from_codes(frames.label[inside], classes),
                 "to_boundary": scores.distance_to_boundary(reference[number].track, times),
             }
         )
@@ -267,10 +279,10 @@ def by_group(about: pd.DataFrame, right: np.ndarray, column: str) -> pd.DataFram
     pd.DataFrame
         ``windows``, ``accuracy``, and the accuracy on each class (its recall).
     """
-    grouped = about.assign(right=right).groupby(column)
-    table = grouped.right.agg(windows="size", accuracy="mean")
-    recall = about.assign(right=right).pivot_table("right", column, "label", aggfunc="mean")
-    return table.join(recall.reindex(columns=[c for c in CLASSES if c in recall]))
+    known = about.assign(right=right)[about.label.notna()]
+    table = known.groupby(column).right.agg(windows="size", accuracy="mean")
+    recall = known.pivot_table("right", column, "label", aggfunc="mean", observed=True)
+    return table.join(recall)
 
 
 def worst_stretch(

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import feat_ext
-from audioseg.labels import CLASSES
 from audioseg.segmentation.segments import Segmentation
 from audioseg.show import report
 
@@ -50,7 +49,7 @@ def write(
         recording,
         track=result.track,
         probabilities=result.probabilities,
-        classes=CLASSES,
+        classes=result.classes.names,
         seconds=result.seconds,
         hop_seconds=result.hop_seconds,
         first_center=feat_ext.FIRST_CENTER_SECONDS,

@@ -11,7 +11,7 @@ import numpy as np
 
 import feat_ext
 from audioseg.errors import CourseError
-from audioseg.labels import CLASSES, Segment, segments_from_frames
+from audioseg.labels import COURSE, Classes, Segment, segments_from_frames
 from audioseg.segmentation.smoothing import smooth
 
 if TYPE_CHECKING:  # importing these takes seconds
@@ -40,6 +40,8 @@ class Segmentation(NamedTuple):
         The class of each frame, smoothed.
     track : list of Segment
         They cover the recording without gaps.
+    classes : Classes
+        Those of the run.
     broken : str
         Where the recording breaks off, the sentence that says so; the rest is then of what comes
         before.
@@ -53,6 +55,7 @@ class Segmentation(NamedTuple):
     probabilities: np.ndarray
     labels: np.ndarray
     track: list[Segment]
+    classes: Classes = COURSE
     broken: str = ""
     cancelled: bool = False
 
@@ -104,7 +107,8 @@ def track_of(
     probabilities : np.ndarray [shape=(n, classes)]
         Of each frame.
     config : mapping
-        The run's ``config.json``: for the hop, the priors and the transition probabilities.
+        The run's ``config.json``: for the classes, the hop, the priors and the transition
+        probabilities.
     duration : float
         The recording's length in seconds.
     method, **options
@@ -126,7 +130,11 @@ def track_of(
     )
     first_center = feat_ext.FIRST_CENTER_SECONDS
     return labels, segments_from_frames(
-        labels, hop_seconds=hop_seconds, first_center=first_center, duration=duration
+        labels,
+        hop_seconds=hop_seconds,
+        first_center=first_center,
+        classes=config["classes"],
+        duration=duration,
     )
 
 
@@ -188,13 +196,21 @@ def segment(
     if findings.broken:
         broken = f"{str(findings.broken).rstrip('.')}; the segments end at {seconds:.2f} s."
     return Segmentation(
-        Path(path).stem, seconds, hop_seconds, answer, labels, track, broken, findings.cancelled
+        Path(path).stem,
+        seconds,
+        hop_seconds,
+        answer,
+        labels,
+        track,
+        Classes.of(run.config),
+        broken,
+        findings.cancelled,
     )
 
 
-def shares(track: Sequence[Segment]) -> dict[str, float]:
+def shares(track: Sequence[Segment], classes: Sequence[str]) -> dict[str, float]:
     """Return what part of the time each class has."""
     whole = sum(s.end - s.start for s in track)
     return {
-        name: sum(s.end - s.start for s in track if s.label == name) / whole for name in CLASSES
+        name: sum(s.end - s.start for s in track if s.label == name) / whole for name in classes
     }

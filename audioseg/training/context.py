@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audioseg.errors import CourseError
-from audioseg.labels import CLASSES
 
 if TYPE_CHECKING:
     import keras
@@ -162,8 +161,8 @@ def probabilities_of(
     return np.concatenate([probabilities(network, part) for part in np.split(embedding, edges)])
 
 
-def input_shape(network: keras.Model) -> tuple[int | None, ...]:
-    """Return a network's input shape without the batch, checked."""
+def input_shape(network: keras.Model, classes: int | None = None) -> tuple[int | None, ...]:
+    """Return a network's input shape without the batch, checked; its output for some classes."""
     shape = network.input_shape
     good = isinstance(shape, tuple) and shape[-1] == EMBEDDING_SIZE and len(shape) in (2, 3)
     if not good or (len(shape) == 3 and shape[1] is not None and shape[1] % 2 == 0):
@@ -172,9 +171,11 @@ def input_shape(network: keras.Model) -> tuple[int | None, ...]:
             "(None, K, 128) with an odd K, or (None, None, 128)."
         )
     sizes = network.output_shape
-    if sizes[-1] != len(CLASSES) or len(sizes) != (3 if len(shape) == 3 and not shape[1] else 2):
+    if classes is None:
+        classes = sizes[-1]
+    if sizes[-1] != classes or len(sizes) != (3 if len(shape) == 3 and not shape[1] else 2):
         raise NetworkError(
             f"The network's output has the shape {sizes} for an input of {shape}: a network "
-            f"ends in a softmax over the {len(CLASSES)} classes."
+            f"ends in a softmax over the {classes} classes."
         )
     return shape[1:]

@@ -13,13 +13,14 @@ import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from audioseg.files import replacing
-from audioseg.labels import CLASSES
+from audioseg.labels import IGNORED, Classes
 from audioseg.show import pictures
 from audioseg.training.context import input_shape, probabilities_of
 from audioseg.training.fields import CONFIG, FOLDER, INPUTS, METRICS, TEST, RunError, read
@@ -55,6 +56,8 @@ class Run(NamedTuple):
 def corpus_of(val: Any) -> str:
     """Return what tells corpora apart: the SHA-256 of the labels of their VAL, by recording.
 
+    What is to be ignored may have been left out or kept.
+
     Parameters
     ----------
     val : audioseg.features.dataset.Frames
@@ -65,7 +68,13 @@ def corpus_of(val: Any) -> str:
     str
         64 hexadecimal digits.
     """
-    return hashlib.sha256(val.recording.tobytes() + val.label.tobytes()).hexdigest()
+    known = val.label != IGNORED
+    # a recording from which something was left out stands there as several of one name
+    names = getattr(val, "names", None) or range(int(val.recording.max(initial=0)) + 1)
+    number = np.cumsum([0, *(a != b for a, b in pairwise(names))])
+    return hashlib.sha256(
+        number[val.recording][known].tobytes() + val.label[known].tobytes()
+    ).hexdigest()
 
 
 def transitions(labels: np.ndarray, recording: np.ndarray, *, classes: int) -> np.ndarray:
@@ -145,19 +154,21 @@ def save(
     import pandas as pd
 
     place = Path(place)
-    input_shape(network)
-    priors = np.bincount(trn.label, minlength=len(CLASSES)) / len(trn.label)
+    classes = Classes.of(dataset)
+    count = len(classes.names)
+    input_shape(network, count)
+    priors = np.bincount(trn.label, minlength=count) / len(trn.label)
     config = {
         "name": place.name,
         "notebook": f"{place.name}.ipynb",
         "parameters": dict(parameters),
-        "classes": list(CLASSES),
+        **classes.said(),
         "input": input,
         "hop_seconds": float(trn.hop_seconds),
         "weights": dataset["weights"],
         "weights_sha256": dataset["weights_sha256"],
         "priors": priors.tolist(),
-        "transitions": transitions(trn.label, trn.recording, classes=len(CLASSES)).tolist(),
+        "transitions": transitions(trn.label, trn.recording, classes=count).tolist(),
         "keras": keras.__version__,
         "network": keras.saving.serialize_keras_object(network),
     }
@@ -170,7 +181,7 @@ def save(
         _write_json(aside / CONFIG, config)
         stored = _network_of(config, aside / WEIGHTS, place)
         answer = probabilities_of(stored, getattr(val, input), val.recording)
-        scores = frame_scores(val.label, answer.argmax(axis=1))
+        scores = frame_scores(val.label, answer.argmax(axis=1), classes=count)
         seen = list(history.get("val_accuracy", [])) or [scores.accuracy]
         if min(abs(value - scores.accuracy) for value in seen) > AGREEMENT:
             raise RunError(
@@ -184,6 +195,7 @@ def save(
             "name": place.name,
             "weights": dataset["weights"],
             "weights_sha256": dataset["weights_sha256"],
+            "classes": list(classes.names),
             "seed": parameters.get("SEED"),
             "corpus": corpus_of(val),
             "val_minutes": round(len(val.label) * float(val.hop_seconds) / 60, 1),
@@ -191,7 +203,7 @@ def save(
             "val_majority_share": float(np.mean(val.label == priors.argmax())),
             "val_macro_f1": scores.macro_f1,
             "val_balanced_accuracy": scores.balanced_accuracy,
-            "val_f1": dict(zip(CLASSES, scores.f1.tolist(), strict=True)),
+            "val_f1": dict(zip(classes.names, scores.f1.tolist(), strict=True)),
             "seconds": round(float(seconds), 1),
             "epochs": len(history["loss"]),
             "network_parameters": network.count_params(),
@@ -200,7 +212,7 @@ def save(
         epochs = pd.RangeIndex(1, metrics["epochs"] + 1, name="epoch")
         pd.DataFrame(history, index=epochs).to_csv(aside / "history.csv", lineterminator="\n")
         title = f"{place.name}\nVAL: accuracy {scores.accuracy:.3f}, macro F1 {scores.macro_f1:.3f}"
-        figure = pictures.confusion(scores.confusion, title=title)
+        figure = pictures.confusion(scores.confusion, classes, title=title)
         figure.savefig(aside / "confusion.png", dpi=110)
         plt.close(figure)
         if place.exists():

@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace, sock: socket.socket, folder: Path) -> int:
     import uvicorn
 
-    from audioseg.labels import CLASSES
+    from audioseg.labels import Classes
     from audioseg.segmentation import segmenter
     from audioseg.show.app.jobs import Jobs
     from audioseg.show.app.server import application
@@ -99,7 +99,11 @@ def _serve(options: argparse.Namespace, sock: socket.socket, folder: Path) -> in
     token = None if is_loopback(options.host) else secrets.token_urlsafe(24)
     jobs = Jobs(folder, ready, most=options.max_recordings)
     app = application(
-        jobs, classes=CLASSES, about=about, most_megabytes=options.max_megabytes, token=token
+        jobs,
+        classes=Classes.of(ready.run.config).names,
+        about=about,
+        most_megabytes=options.max_megabytes,
+        token=token,
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
     url = address(options.host, sock.getsockname()[1], token)
