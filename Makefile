@@ -18,6 +18,7 @@ NOTEBOOK_03 := 03-training-00-keras_2mlp_clsw0
 # but not what a reader has duplicated of them
 ANSWERS := $(sort $(foreach name,$(basename $(wildcard 03-training-9*.ipynb)),$(if $(findstring -Copy,$(name)),,$(name))))
 NOTEBOOK_04 := 04-testing-and-application
+NOTEBOOK_05 := 05-your-own-problem
 RECORDINGS := data/on-hold/recordings.csv
 EMBEDDINGS := data/on-hold/embeddings/dataset.json
 
@@ -76,7 +77,7 @@ $(READY): requirements.txt pyproject.toml
 
 # a bar is for a terminal
 tutorial: export TQDM_DISABLE := $(if $(shell test -t 2 || echo no),1,0)
-tutorial: executed/$(NOTEBOOK_04).ipynb ## run the series 01 to 04 on real recordings
+tutorial: executed/$(NOTEBOOK_05).ipynb ## run the series 01 to 05 on real recordings
 	@$(BIN)/audioseg board
 
 test: $(READY) ## run every test
@@ -103,7 +104,7 @@ board: $(READY) ## compare the runs so far
 	@$(BIN)/audioseg board
 
 clean: ## remove what the series produced, keep downloads
-	@rm -rf data/on-hold runs executed segmented
+	@rm -rf data/on-hold data/conversations data/conversations-new data/who-speaks runs executed segmented
 
 # A notebook is run as it stands, into executed/: the one in this folder is the reader's. Its
 # kernel talks encrypted, or it would warn that it does not.
@@ -140,3 +141,7 @@ trainings: $(patsubst %,executed/%.ipynb,$(call reverse,$(ANSWERS)) $(NOTEBOOK_0
 executed/$(NOTEBOOK_04).ipynb: $(NOTEBOOK_04).ipynb $(NOTEBOOK_03).ipynb $(ANSWERS:%=%.ipynb) $(EMBEDDINGS)
 	@$(MAKE) --no-print-directory --jobs=2 trainings
 	$(call run_notebook,$(NOTEBOOK_04))
+
+# on other recordings, and a corpus of its own
+executed/$(NOTEBOOK_05).ipynb: $(NOTEBOOK_05).ipynb executed/$(NOTEBOOK_04).ipynb
+	$(call run_notebook,$(NOTEBOOK_05))

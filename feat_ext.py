@@ -160,6 +160,7 @@ def frame_labels(
     *,
     classes: Sequence[str],
     background: str = "noise",
+    ignore: Sequence[str] = (),
 ) -> np.ndarray:
     """Return the class at each time: with :func:`window_times`, the label of each window.
 
@@ -173,11 +174,13 @@ def frame_labels(
         The classes, in the order of their numbers.
     background : str
         The class where no segment is.
+    ignore : sequence of str
+        Labels that are no class.
 
     Returns
     -------
     np.ndarray [shape=(n,), dtype=int64]
-        The number of the class.
+        The number of the class, and -1 where the label is one of ``ignore``.
 
     Raises
     ------
@@ -185,14 +188,14 @@ def frame_labels(
         If a segment has a label that is no class.
     """
     used = {label for _, _, label in segments} | {background}
-    for label in sorted(used - set(classes)):
+    for label in sorted(used - {*classes, *ignore}):
         raise FeatureError(f"the label {label!r} is none of {', '.join(classes)}.")
     times = np.asarray(times, dtype=float)
     labels = np.full(times.shape, classes.index(background), dtype=np.int64)
     if not segments:
         return labels
     starts, ends, names = zip(*segments, strict=True)
-    numbers = np.array([classes.index(name) for name in names])
+    numbers = np.array([-1 if name in ignore else classes.index(name) for name in names])
     at = np.searchsorted(np.array(starts), times, side="right") - 1
     inside = (at >= 0) & (times < np.array(ends)[at])
     labels[inside] = numbers[at[inside]]

@@ -16,13 +16,22 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 from audioseg.corpus import command as corpus
+from audioseg.correction import command as adopt
 from audioseg.errors import ArgumentError
 from audioseg.features import command as extract
 from audioseg.segmentation import command as segment
+from audioseg.show.app import command as app
 from audioseg.training import command as board
 from vggish.errors import SentenceError
 
-COMMANDS = {"corpus": corpus, "extract": extract, "board": board, "segment": segment}
+COMMANDS = {
+    "corpus": corpus,
+    "extract": extract,
+    "board": board,
+    "segment": segment,
+    "adopt": adopt,
+    "app": app,
+}
 DONE, FAILED, WRONG_ARGUMENTS, INTERRUPTED = 0, 1, 2, 130
 
 

@@ -3,11 +3,12 @@
 A recording is opened with :func:`open_audio`, or read at VGGish's rate with
 :func:`read_16k_blocks` (in blocks, in memory that does not depend on its length) or :func:`load`
 (whole). Samples are float32, full scale is 1.0 (16-bit samples are divided by 32768), and several
-channels become one by their mean.
+channels become one by their mean, or where they cancel each other by the louder one.
 
 libsndfile reads wav, flac, ogg, mp3 and their kin; what it does not know (G.722, GSM, m4a, the
-sound tracks of mp4 and webm) goes to FFmpeg's libraries. A file that is damaged is refused, not
-read as far as it goes: labels would no longer fit what follows the damage.
+sound tracks of mp4 and webm) goes to FFmpeg's libraries. A file that is damaged is refused, for
+labels would no longer fit what follows the damage; who has no labels yet asks with
+:class:`Findings` for what comes before it.
 """
 
 from __future__ import annotations
@@ -53,11 +54,30 @@ DATED_CONTAINERS = {"mov", "matroska", "flv", "asf", "avi"}
 # what libmpg123 says while libsndfile reads mp3: nothing that the error or the samples do not say
 MPG123_NOTES = re.compile(rb"\[src/libmpg123/|Note: |Warning: |\s*$")
 
+TOLERANT_BLOCK_VALUES = 1 << 14  # what is lost at most before a damage, where it is looked for
+CANCELLED = 0.01  # power of the mean beside that of the louder channel: 20 dB less
+
 _terminal = threading.Lock()
 
 
 class AudioError(CourseError):
     """A recording that cannot be read; one sentence with the file, the reason and what to do."""
+
+
+@dataclass
+class Findings:
+    """Asks for a recording as far as it can be read, and says what was found on the way.
+
+    Attributes
+    ----------
+    broken : AudioError or None
+        What ended the reading before the recording's end.
+    cancelled : bool
+        Whether channels cancelled each other somewhere, so that the louder one was taken.
+    """
+
+    broken: AudioError | None = None
+    cancelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +102,7 @@ class AudioStream:
     seconds: float | None
     _decoded: Callable[[], Iterator[np.ndarray]]
     _tolerance: float = MISSING_SECONDS
+    _findings: Findings | None = None
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Decode the recording from its start, once.
@@ -89,39 +110,101 @@ class AudioStream:
         Yields
         ------
         np.ndarray [shape=(samples,), dtype=float32]
-            Consecutive samples at ``sample_rate``, the mean of the channels. Lengths differ.
+            Consecutive samples at ``sample_rate``, the mean of the channels, or in a second in
+            which they cancel each other the louder one. Lengths differ.
 
         Raises
         ------
         AudioError
-            If the file is damaged, holds no samples, or ends before its header says it does.
+            If the file is damaged, holds no samples, or ends before its header says it does. With
+            findings, only if it holds no samples before that.
         """
         samples = 0
-        for block in self._decoded():
-            mono = block[:, 0]
-            if block.shape[1] > 1:
-                mono = block.mean(axis=1, dtype=np.float64).astype(np.float32)
-            loudest = np.abs(mono).argmax() if len(mono) else None  # NaN counts as the largest
-            peak = 0.0 if loudest is None else abs(float(mono[loudest]))
-            where = f"{self.path} at {(samples + (loudest or 0)) / self.sample_rate:.3f} s"
-            if not math.isfinite(peak):
-                raise AudioError(f"{where} holds samples that are no numbers: export it again.")
-            if peak > PEAK_LIMIT:
-                raise AudioError(
-                    f"{where} reaches {peak:g}, where full scale is 1.0: divide the samples by "
-                    "the full scale of the integers they came from."
-                )
-            samples += len(mono)
-            yield mono
+        try:
+            for block in self._seconds():
+                mono, cancelled = to_mono(block)
+                if self._findings and cancelled:
+                    self._findings.cancelled = True
+                self._check_sizes(mono, samples)
+                samples += len(mono)
+                yield mono
+            missing = (self.seconds or 0.0) - samples / self.sample_rate
+            if samples and missing > self._tolerance:
+                raise _cut(self.path, self.seconds, samples / self.sample_rate)
+        except AudioError as error:
+            if self._findings is None or not samples:
+                raise
+            self._findings.broken = error
         if not samples:
             raise AudioError(f"{self.path} holds no samples: record or export it again.")
-        missing = (self.seconds or 0.0) - samples / self.sample_rate
-        if missing > self._tolerance:
-            raise _cut(self.path, self.seconds, samples / self.sample_rate)
+
+    def _seconds(self) -> Iterator[np.ndarray]:
+        """Decode, and cut several channels into seconds, however the decoder cuts them."""
+        if self.channels == 1:
+            yield from self._decoded()
+            return
+        rest: list[np.ndarray] = []
+        failed = None
+        try:
+            for block in self._decoded():
+                rest.append(block)
+                if sum(map(len, rest)) < self.sample_rate:
+                    continue
+                whole = np.concatenate(rest)
+                used = len(whole) - len(whole) % self.sample_rate
+                for start in range(0, used, self.sample_rate):
+                    yield whole[start : start + self.sample_rate]
+                rest = [whole[used:]]
+        except AudioError as error:
+            failed = error
+        if sum(map(len, rest)):
+            yield np.concatenate(rest)
+        if failed:
+            raise failed
+
+    def _check_sizes(self, mono: np.ndarray, before: int) -> None:
+        """Refuse samples that are no numbers, or integers."""
+        loudest = np.abs(mono).argmax() if len(mono) else None  # NaN counts as the largest
+        peak = 0.0 if loudest is None else abs(float(mono[loudest]))
+        where = f"{self.path} at {(before + (loudest or 0)) / self.sample_rate:.3f} s"
+        if not math.isfinite(peak):
+            raise AudioError(f"{where} holds samples that are no numbers: export it again.")
+        if peak > PEAK_LIMIT:
+            raise AudioError(
+                f"{where} reaches {peak:g}, where full scale is 1.0: divide the samples by "
+                "the full scale of the integers they came from."
+            )
+
+
+def to_mono(block: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Make one channel of several: their mean, or the louder one where they cancel each other.
+
+    Channels of opposite phase (a plug wired the wrong way) have a mean that is nearly silence.
+
+    Parameters
+    ----------
+    block : np.ndarray [shape=(samples, channels), dtype=float32]
+        A second, or less.
+
+    Returns
+    -------
+    tuple of (np.ndarray [shape=(samples,), dtype=float32], bool)
+        The channel, and whether the others cancelled it: their mean is 20 dB below it.
+    """
+    if block.shape[1] == 1:
+        return block[:, 0], False
+    mean = block.mean(axis=1, dtype=np.float64)
+    power = np.square(block, dtype=np.float64).sum(axis=0)
+    if np.square(mean).sum() < CANCELLED * power.max():
+        # of channels equally loud the first, in every second: a change of phase would click
+        return block[:, np.flatnonzero(power >= 0.5 * power.max())[0]], True
+    return mean.astype(np.float32), False
 
 
 @contextmanager
-def open_audio(path: str | os.PathLike) -> Iterator[AudioStream]:
+def open_audio(
+    path: str | os.PathLike, *, findings: Findings | None = None
+) -> Iterator[AudioStream]:
     """Open a recording of any common format.
 
     Parameters
@@ -129,6 +212,8 @@ def open_audio(path: str | os.PathLike) -> Iterator[AudioStream]:
     path : str or PathLike
         The file. Formats are told by content, not by suffix, except for the two without a
         header, ``.g722`` (64 kbit/s, 16 kHz) and ``.gsm`` (8 kHz).
+    findings : Findings, optional
+        Reads a damaged recording as far as it goes, and says here what was found.
 
     Yields
     ------
@@ -154,9 +239,10 @@ def open_audio(path: str | os.PathLike) -> Iterator[AudioStream]:
     if not size:
         raise AudioError(f"{path} is empty (0 bytes): fetch or export it again.")
     if head[:4] == b"OggS":
-        _check_last_ogg_page(path, size)
+        with _noting(findings):
+            _check_last_ogg_page(path, size)
     opener = _open_libav if path.suffix.lower() in HEADERLESS else _open_libsndfile
-    with opener(path) as stream:
+    with opener(path, findings) as stream:
         for number, (low, high), what in (
             (stream.sample_rate, SAMPLE_RATE_LIMITS, "samples a second"),
             (stream.channels, CHANNELS_LIMITS, "channels"),
@@ -167,6 +253,17 @@ def open_audio(path: str | os.PathLike) -> Iterator[AudioStream]:
                     "its header is broken, export it again."
                 )
         yield stream
+
+
+@contextmanager
+def _noting(findings: Findings | None) -> Iterator[None]:
+    """Note an error where findings are asked for, and go on."""
+    try:
+        yield
+    except AudioError as error:
+        if findings is None:
+            raise
+        findings.broken = error
 
 
 @contextmanager
@@ -195,7 +292,7 @@ def _without_notes() -> Iterator[None]:
 
 
 @contextmanager
-def _open_libsndfile(path: Path) -> Iterator[AudioStream]:
+def _open_libsndfile(path: Path, findings: Findings | None) -> Iterator[AudioStream]:
     """Open with libsndfile, or pass on to FFmpeg's libraries what it does not know."""
     import soundfile
 
@@ -205,15 +302,17 @@ def _open_libsndfile(path: Path) -> Iterator[AudioStream]:
     except (soundfile.LibsndfileError, TypeError) as error:  # a name that ends in .raw needs a rate
         if getattr(error, "code", None) == LIBSNDFILE_MALFORMED:
             raise _damaged(path, error.error_string) from None
-        with _open_libav(path) as stream:
+        with _open_libav(path, findings) as stream:
             yield stream
         return
     with file:
-        _check_stated_bytes(path, file)
+        with _noting(findings):
+            _check_stated_bytes(path, file)
         # streamed files state the largest number there is
         known = 0 < file.frames < 1 << 40
         seconds = file.frames / file.samplerate if known and file.samplerate > 0 else None
-        block_frames = max(1, BLOCK_VALUES // max(1, file.channels))
+        values = BLOCK_VALUES if findings is None else TOLERANT_BLOCK_VALUES
+        block_frames = max(1, values // max(1, file.channels))
         quiet = _without_notes if file.format == "MP3" else nullcontext
 
         def decoded() -> Iterator[np.ndarray]:
@@ -228,7 +327,9 @@ def _open_libsndfile(path: Path) -> Iterator[AudioStream]:
                     return
                 yield block
 
-        yield AudioStream(path, file.samplerate, file.channels, seconds, decoded)
+        yield AudioStream(
+            path, file.samplerate, file.channels, seconds, decoded, _findings=findings
+        )
 
 
 def _check_stated_bytes(path: Path, file) -> None:
@@ -264,7 +365,7 @@ def _check_last_ogg_page(path: Path, size: int) -> None:
 
 
 @contextmanager
-def _open_libav(path: Path) -> Iterator[AudioStream]:
+def _open_libav(path: Path, findings: Findings | None) -> Iterator[AudioStream]:
     """Open with FFmpeg's libraries."""
     import av
 
@@ -310,7 +411,9 @@ def _open_libav(path: Path) -> Iterator[AudioStream]:
                     reason = getattr(error, "strerror", None) or str(error)
                     raise _damaged(path, reason) from None
 
-            yield AudioStream(path, track.rate, track.channels, seconds, decoded, tolerance)
+            yield AudioStream(
+                path, track.rate, track.channels, seconds, decoded, tolerance, findings
+            )
 
 
 def _damaged(path: Path, reason: str) -> AudioError:
@@ -328,7 +431,7 @@ def _cut(path: Path, stated: float, have: float) -> AudioError:
 
 
 def read_16k_blocks(
-    path: str | os.PathLike, *, sample_rate: int = SAMPLE_RATE
+    path: str | os.PathLike, *, sample_rate: int = SAMPLE_RATE, findings: Findings | None = None
 ) -> Iterator[np.ndarray]:
     """Read a recording at VGGish's sample rate, in blocks.
 
@@ -339,6 +442,8 @@ def read_16k_blocks(
     sample_rate : int
         Hertz. Recordings of another rate are resampled with the filter that VGGish was
         published with.
+    findings : Findings, optional
+        Reads a damaged recording as far as it goes, and says here what was found.
 
     Yields
     ------
@@ -352,7 +457,7 @@ def read_16k_blocks(
         If the file cannot be read; see :func:`open_audio`.
     """
     samples = 0
-    with open_audio(path) as stream:
+    with open_audio(path, findings=findings) as stream:
         for block in resample_blocks(stream.blocks(), stream.sample_rate, sample_rate):
             samples += len(block)
             yield block

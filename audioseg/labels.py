@@ -1,28 +1,33 @@
-"""Label tracks: what is heard when, as segments, as files, as one label a frame.
+"""Label tracks: what is heard when, as segments, as one label a frame; and the classes of a corpus.
 
-A label track is a list of :class:`Segment`, in seconds, in the form that Audacity imports and
-exports: one ``start<TAB>end<TAB>label`` a line. What no segment covers is ``noise``, because the
-class noise includes silence.
+A label track is a list of :class:`Segment`, in seconds. In a corpus it has the form that Audacity
+imports and exports: one ``start<TAB>end<TAB>label`` a line; :mod:`audioseg.tracks` reads and writes
+other forms. Which labels there are is a property of the corpus, :class:`Classes`.
 """
 
 from __future__ import annotations
 
+import difflib
+import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from audioseg.errors import CourseError
 from audioseg.files import replacing
 
-CLASSES = ("speech", "music", "speech+music", "noise")
-BACKGROUND = "noise"
 # Audacity rounds to a microsecond, people drag by eye: overlaps below this are mended, not refused
 TOLERANCE_SECONDS = 0.01
+CORPUS_FILE = "corpus.json"
+UNKNOWN = "?"  # the label of what nobody can tell
+IGNORED = -1  # the frame label of time that teaches nothing and is not scored
+MOST_CLASSES = 20  # that label tracks may name
+LONGEST_NAME = 60  # letters
 
 
 class LabelError(CourseError):
@@ -37,10 +42,161 @@ class Segment(NamedTuple):
     label: str
 
 
+class Classes(NamedTuple):
+    """The classes of a corpus.
+
+    Attributes
+    ----------
+    names : tuple of str
+        In the order of their numbers.
+    background : str
+        The one of them that holds where no segment is.
+    ignore : tuple of str
+        Labels that are no class: their time is left out of training and of scores.
+    """
+
+    names: tuple[str, ...]
+    background: str
+    ignore: tuple[str, ...] = (UNKNOWN,)
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Classes:
+        """Read them from what ``corpus.json``, ``dataset.json`` or ``config.json`` holds.
+
+        What says nothing of its classes is of the course's corpus.
+
+        Raises
+        ------
+        LabelError
+            If they are no classes; it starts with ``classes``, and whoever asks names the file.
+        """
+        names = said.get("classes", COURSE.names)
+        background = said.get("background", COURSE.background)
+        ignore = said.get("ignore", [UNKNOWN])
+        if not all(
+            isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
+            for value in (names, ignore)
+        ):
+            raise LabelError("classes and ignore must be lists of names.")
+        classes = cls(tuple(names), background, tuple(ignore))
+        classes.check()
+        return classes
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels that may stand in a label track."""
+        return (*self.names, *self.ignore)
+
+    def said(self) -> dict[str, Any]:
+        """Return them as the JSON files of a corpus, of its records and of a run hold them."""
+        ignore = list(self.ignore)
+        return {"classes": list(self.names), "background": self.background, "ignore": ignore}
+
+    def check(self) -> None:
+        """Complain about names that cannot be, too few or too many of them.
+
+        Raises
+        ------
+        LabelError
+            One sentence on the first fault.
+        """
+        for name in self.labels:
+            if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+                raise LabelError(
+                    f"classes: {name!r} cannot be a label: take 1 to {LONGEST_NAME} letters."
+                )
+        twice = [name for name in self.labels if self.labels.count(name) > 1]
+        if twice:
+            raise LabelError(
+                f"classes: {twice[0]!r} is named twice: name each class once, and nothing that is "
+                "ignored among them."
+            )
+        if self.background not in self.names:
+            raise LabelError(
+                f"classes: {self.background!r}, for time without a label, is none of "
+                f"{', '.join(self.names)}: add it to them."
+            )
+        named = len(self.names) - 1
+        if not 1 <= named <= MOST_CLASSES:
+            raise LabelError(
+                f"classes: there are {named} beside {self.background!r}, where 1 to {MOST_CLASSES} "
+                "are possible: name those that count (--classes), and ignore others (--ignore)."
+            )
+
+
+# of the course's own corpus; its noise includes silence
+CLASSES = ("speech", "music", "speech+music", "noise")
+BACKGROUND = "noise"
+COURSE = Classes(CLASSES, BACKGROUND)
+
+
+def read_classes(corpus: str | os.PathLike) -> Classes:
+    """Return the classes of a corpus, as its ``corpus.json`` says.
+
+    Parameters
+    ----------
+    corpus : str or PathLike
+        Its folder. One without ``corpus.json`` has the classes of the course's corpus.
+
+    Raises
+    ------
+    LabelError
+        If the file cannot be read, or what it names cannot be classes.
+    """
+    path = Path(corpus) / CORPUS_FILE
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return COURSE
+    except (OSError, ValueError) as error:
+        raise LabelError(f"{path} cannot be read ({error}): make the corpus again.") from None
+    if not isinstance(said, dict) or "classes" not in said:
+        raise LabelError(f"{path} names no classes: make the corpus again.")
+    try:
+        return Classes.of(said)
+    except LabelError as error:
+        raise LabelError(f"{path}: {error}") from None
+
+
+def write_classes(corpus: str | os.PathLike, classes: Classes) -> None:
+    """Write the classes of a corpus into its ``corpus.json``, where they do not stand there."""
+    path = Path(corpus) / CORPUS_FILE
+    text = json.dumps(classes.said(), indent=1, ensure_ascii=False) + "\n"
+    if not path.exists() or path.read_bytes() != text.encode():
+        with replacing(path) as aside:
+            aside.write_text(text, encoding="utf-8", newline="\n")
+
+
+def spelling(label: str, names: Iterable[str]) -> str | None:
+    """Return the name that a label most likely means and does not say, None where there is none.
+
+    Capitals and blanks do not count. Numbers and a last letter tell things apart, so ``voice 2``
+    is not taken for ``voice 1``, nor ``site a`` for ``site b``.
+    """
+    others = [name for name in names if name != label]
+    plain = {_plain(name): name for name in others}
+    if _plain(label) in plain:
+        return plain[_plain(label)]
+    close = difflib.get_close_matches(_plain(label), plain, n=1, cutoff=0.82)
+    if not close or _stem(close[0]) == _stem(_plain(label)):
+        return None
+    return plain[close[0]]
+
+
+def _plain(label: str) -> str:
+    return " ".join(label.casefold().replace("_", " ").split())
+
+
+def _stem(label: str) -> str:
+    """Return a label without its numbers, and without a letter that stands alone at its end."""
+    letters = "".join(c for c in label if not c.isdigit())
+    return letters[:-1].rstrip() if letters[-2:-1] in (" ", "-") else letters
+
+
 def read_label_track(
     path: str | os.PathLike,
     *,
-    classes: Sequence[str] = CLASSES,
+    classes: Sequence[str] | None = None,
     duration: float | None = None,
 ) -> list[Segment]:
     """Read an Audacity label track.
@@ -52,8 +208,8 @@ def read_label_track(
     ----------
     path : str or PathLike
         The label track.
-    classes : sequence of str
-        The labels that may occur.
+    classes : sequence of str, optional
+        The labels that may occur; any by default.
     duration : float, optional
         The recording's length in seconds; a segment may not end later.
 
@@ -67,64 +223,130 @@ def read_label_track(
     LabelError
         If a line cannot be understood; it names the file, the line and the remedy.
     """
-    path = Path(path)
+    rows = []
+    for number, line in enumerate(text_of(path).splitlines(), start=1):
+        if line.strip() and not line.startswith("\\"):
+            fields = line.split("\t") if "\t" in line else line.split(maxsplit=2)
+            if len(fields) < 3:
+                raise LabelError(
+                    f"{path}, line {number}: {line!r} has {len(fields)} of the 3 fields start, end "
+                    "and label: separate them by tabs."
+                )
+            rows.append((fields[0], fields[1], " ".join(fields[2:]), f"line {number}"))
+    return segments_of(path, rows, classes=classes, duration=duration)
+
+
+def text_of(path: str | os.PathLike) -> str:
+    """Read a text file in UTF-8, with a byte-order mark or without.
+
+    Raises
+    ------
+    LabelError
+        If it cannot be read, or is no such text.
+    """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise LabelError(f"{path} is not UTF-8 text: export the label track again.") from None
     except OSError as error:
         raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
-    numbered = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip() and not line.startswith("\\"):
-            numbered.append(
-                (_segment_of(line, f"{path}, line {number}", classes, duration), number)
-            )
-    numbered.sort()
-    segments = [segment for segment, _ in numbered]
-    for (earlier, a), (later, b) in pairwise(numbered):
+
+
+def segments_of(
+    path: str | os.PathLike,
+    rows: Iterable[tuple[str | float, str | float, str, str]],
+    *,
+    classes: Sequence[str] | None = None,
+    duration: float | None = None,
+) -> list[Segment]:
+    """Make segments of what a label track says, checked.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The label track, to name it.
+    rows : iterable of (start, end, label, where)
+        Start and end in seconds, as numbers or as they are written; ``where`` in the file it says
+        so.
+    classes, duration
+        As for :func:`read_label_track`.
+
+    Returns
+    -------
+    list of Segment
+        Sorted by time, without overlaps.
+
+    Raises
+    ------
+    LabelError
+        If a row cannot be understood.
+    """
+    placed = sorted(
+        (_segment_of(*row[:3], f"{path}, {row[3]}", classes, duration), number, row[3])
+        for number, row in enumerate(rows)
+    )
+    segments = [segment for segment, _, _ in placed]
+    for (earlier, _, a), (later, _, b) in pairwise(placed):
         if earlier.end - later.start > TOLERANCE_SECONDS:
             raise LabelError(
-                f"{path}, line {b}: the segment starts at {later.start:g} s, before the one of "
-                f"line {a} ends at {earlier.end:g} s: let them touch, not overlap."
+                f"{path}, {b}: the segment starts at {later.start:g} s, before the one of "
+                f"{a} ends at {earlier.end:g} s: let them touch, not overlap."
             )
     limits = [*(later.start for later in segments[1:]), math.inf][: len(segments)]
     cut = [s._replace(end=min(s.end, limit)) for s, limit in zip(segments, limits, strict=True)]
     return [s for s in cut if s.start < s.end]
 
 
-def _segment_of(line: str, where: str, classes: Sequence[str], duration: float | None) -> Segment:
-    """Read one line of a label track."""
-    fields = line.split("\t") if "\t" in line else line.split(maxsplit=2)
-    if len(fields) < 3:
-        raise LabelError(
-            f"{where}: {line!r} has {len(fields)} of the 3 fields start, end and label: "
-            "separate them by tabs."
-        )
+def _segment_of(
+    start: str | float,
+    end: str | float,
+    label: str,
+    where: str,
+    classes: Sequence[str] | None,
+    duration: float | None,
+) -> Segment:
+    """Check one row of a label track."""
     try:
-        start, end = (float(field.strip().replace(",", ".")) for field in fields[:2])
+        begins, ends = (float(str(time).strip().replace(",", ".")) for time in (start, end))
     except ValueError:
         raise LabelError(
-            f"{where}: {fields[0]!r} to {fields[1]!r} are not times: write seconds, as in 12.5."
+            f"{where}: {start!r} to {end!r} are not times: write seconds, as in 12.5."
         ) from None
-    label = " ".join(fields[2:]).strip()
-    known = {name.lower(): name for name in classes}
-    if not (math.isfinite(start) and math.isfinite(end)) or start < 0:
+    label = label.strip()
+    if not (math.isfinite(begins) and math.isfinite(ends)) or begins < 0:
         raise LabelError(
-            f"{where}: the times {start:g} to {end:g} s must be finite and not negative."
+            f"{where}: the times {begins:g} to {ends:g} s must be finite and not negative."
         )
-    if end <= start:
+    if ends <= begins:
         raise LabelError(
-            f"{where}: the segment ends at {end:g} s, not after its start at {start:g} s."
+            f"{where}: the segment ends at {ends:g} s, not after its start at {begins:g} s."
         )
-    if label.lower() not in known:
-        raise LabelError(f"{where}: the label {label!r} is none of {', '.join(classes)}.")
-    if duration is not None and end > duration + TOLERANCE_SECONDS:
+    if classes is not None:
+        label = _class_of(label, where, classes)
+    elif not label.isprintable() or not 1 <= len(label) <= LONGEST_NAME:
         raise LabelError(
-            f"{where}: the segment ends at {end:g} s, but the recording at {duration:g} s: "
+            f"{where}: {label[:LONGEST_NAME]!r} cannot be a label: take 1 to {LONGEST_NAME} "
+            "letters."
+        )
+    if duration is not None and ends > duration + TOLERANCE_SECONDS:
+        raise LabelError(
+            f"{where}: the segment ends at {ends:g} s, but the recording at {duration:g} s: "
             "is this the right recording, are the times in seconds?"
         )
-    return Segment(start, end if duration is None else min(end, duration), known[label.lower()])
+    return Segment(begins, ends if duration is None else min(ends, duration), label)
+
+
+def _class_of(label: str, where: str, classes: Sequence[str]) -> str:
+    """Return the class that a label names, whatever its capitals."""
+    if label in classes:
+        return label
+    known = {name.lower(): name for name in classes}
+    if label.lower() not in known:
+        meant = spelling(label, classes)
+        hint = f"; is {meant!r} meant?" if meant else "."
+        named = [name for name in classes if name != UNKNOWN]
+        raise LabelError(f"{where}: the label {label!r} is none of {', '.join(named)}{hint}")
+    return known[label.lower()]
 
 
 def label_track(segments: Iterable[Segment]) -> str:
@@ -143,8 +365,8 @@ def segments_from_frames(
     *,
     hop_seconds: float,
     first_center: float,
-    duration: float | None = None,
     classes: Sequence[str] = CLASSES,
+    duration: float | None = None,
 ) -> list[Segment]:
     """Join equal neighbouring frame labels to segments.
 
@@ -157,11 +379,11 @@ def segments_from_frames(
     first_center : float
         The time of the first frame's centre in seconds. A change between two frames is placed
         half-way between their centres.
+    classes : sequence of str
+        The classes, in the order of their numbers; those of the course's corpus by default.
     duration : float, optional
         The recording's length. The first segment starts at 0 and the last ends there; without
         it, the last ends half a hop after the last frame's centre.
-    classes : sequence of str
-        The classes, in the order of their numbers.
 
     Returns
     -------

@@ -22,6 +22,7 @@ from vggish.embedding import load_embedding
 ROOT = Path(__file__).resolve().parent.parent
 BASE = "03-training-00-keras_2mlp_clsw0"
 TESTING = "04-testing-and-application"
+OWN = "05-your-own-problem"
 ANSWERS = sorted(path.stem for path in ROOT.glob("03-training-9?-*.ipynb"))
 ANSWERS = [name for name in ANSWERS if "-Copy" not in name]  # a reader's
 COURSE = [BASE, *ANSWERS, TESTING]
@@ -73,7 +74,7 @@ def base_run(project):
 # -- as they stand in the repository
 
 
-@pytest.mark.parametrize("name", COURSE)
+@pytest.mark.parametrize("name", [*COURSE, OWN])
 def test_committed_notebooks_are_whole_and_small(name):
     notebook = read(name)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -81,7 +82,7 @@ def test_committed_notebooks_are_whole_and_small(name):
     assert [c.id for c in code if "parameters" in c.metadata.get("tags", [])] == ["parameters"]
     assert (ROOT / f"{name}.ipynb").stat().st_size < 1_500_000
     assert not [out for cell in code for out in cell.outputs if out.output_type == "error"]
-    if name != TESTING:
+    if name not in (TESTING, OWN):
         assert f'NAME = "{name}"' in code[1].source
 
 
@@ -201,7 +202,7 @@ def test_testing_tests_every_run_and_labels_a_recording(project, base_run, monke
     assert {path.suffix for path in (project / "segmented").iterdir()} == {".txt", ".csv", ".rttm"}
 
 
-@pytest.mark.parametrize("name", [BASE, TESTING])
+@pytest.mark.parametrize("name", [BASE, TESTING, OWN])
 def test_without_data_one_sentence_says_what_to_run(name, tmp_path, monkeypatch):
     shutil.copy(ROOT / f"{name}.ipynb", tmp_path)
     with pytest.raises(CourseError, match="make tutorial"):

@@ -30,13 +30,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--groups", type=Path, metavar="FILE", help="with --own: a table of recording and group"
     )
 
+    parser.add_argument(
+        "--classes",
+        nargs="+",
+        metavar="NAME",
+        help="with --own: the classes, in their order (default: the labels of the tracks)",
+    )
+    parser.add_argument(
+        "--background",
+        metavar="NAME",
+        help="with --own: the class of time without a label (default: noise)",
+    )
+    parser.add_argument(
+        "--ignore",
+        nargs="+",
+        metavar="NAME",
+        help="with --own: labels that are no class; their time, and that of the label ?, is left "
+        "out of training and scores",
+    )
+    parser.add_argument(
+        "--tier",
+        metavar="NAME",
+        help="with --own: which tier of Praat's or ELAN's label tracks (default: the only one)",
+    )
+
 
 def run(options: argparse.Namespace) -> int:
     """Do what the command line asks for; return the exit status."""
     from audioseg.errors import ArgumentError
 
-    if (options.own is None) != (options.name is None) or (options.groups and not options.own):
-        raise ArgumentError("--own and --name go together, and --groups with them.")
+    if (options.own is None) != (options.name is None):
+        raise ArgumentError("--own and --name go together: give both.")
+    for option in ("groups", "classes", "background", "ignore", "tier"):
+        if getattr(options, option) is not None and options.own is None:
+            raise ArgumentError(f"--{option} is for recordings of your own: give --own and --name.")
     if options.workers is not None and options.workers < 1:
         raise ArgumentError(f"--workers is {options.workers}: at least 1 is needed.")
     return _adopt(options) if options.own else _compose(options)
@@ -56,11 +83,16 @@ def _compose(options: argparse.Namespace) -> int:
 
 def _adopt(options: argparse.Namespace) -> int:
     from audioseg.corpus import own
+    from audioseg.labels import BACKGROUND
 
     adopted = own.adopt(
         options.own,
         options.name,
         groups=options.groups,
+        classes=options.classes,
+        background=options.background or BACKGROUND,
+        ignore=options.ignore or (),
+        tier=options.tier,
         data_folder=options.data,
         workers=options.workers,
     )

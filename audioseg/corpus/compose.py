@@ -29,11 +29,11 @@ from audioseg.corpus.phrases import phrases_of
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError
 from audioseg.corpus.sources import list_sources, plan_split, read_sources
 from audioseg.files import replacing
-from audioseg.labels import write_label_track
+from audioseg.labels import COURSE, write_classes, write_label_track
 from vggish.download import sha256_of
 
 SEED = 2024
-VERSION = 2  # raised when the same sources are to make another plan or sound
+VERSION = 4  # raised when the same sources are to make another plan or sound
 
 
 def compose_corpus(
@@ -83,6 +83,7 @@ def compose_corpus(
     workers = workers or os.cpu_count() or 1
     made_of = _fingerprint(sources, minutes, seed)
     with writing(folder):
+        write_classes(folder, COURSE)
         planned = _read_json(folder / "plan.json")
         if planned.get("made_of") != made_of:
             recordings = _plan(sources, data_folder, raw_folder, minutes, seed, workers)

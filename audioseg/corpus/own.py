@@ -1,7 +1,8 @@
 """A corpus of one's own: a folder of recordings with label tracks, split by group.
 
-Any audio format that :mod:`audioseg.audio` reads, at any rate, with an Audacity label track of the
-same name beside each recording, becomes ``data/<name>``, in the layout of the course's own corpus.
+Any audio format that :mod:`audioseg.audio` reads, at any rate, with a label track of the same name
+beside each recording, in any form that :mod:`audioseg.tracks` reads, becomes ``data/<name>``, in
+the layout of the course's own corpus. Its classes are those that the label tracks name.
 """
 
 from __future__ import annotations
@@ -28,9 +29,23 @@ from audioseg.corpus.folder import (
     write_csv,
     writing,
 )
+from audioseg.corpus.merging import merged
+from audioseg.corpus.naming import classes_of, odd_spellings
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError, to_int16
 from audioseg.files import replacing
-from audioseg.labels import BACKGROUND, CLASSES, LabelError, read_label_track, write_label_track
+from audioseg.labels import (
+    BACKGROUND,
+    UNKNOWN,
+    Classes,
+    LabelError,
+    Segment,
+    label_track,
+    read_classes,
+    read_label_track,
+    write_classes,
+    write_label_track,
+)
+from audioseg.tracks import FORMS, is_track, read_track, the_one_of
 from vggish.download import sha256_of
 
 SHARES = {"TRN": 0.7, "VAL": 0.15, "TST": 0.15}
@@ -41,10 +56,18 @@ UNLABELLED_SHARE = 0.1  # more than that is worth a note
 
 
 class Adopted(NamedTuple):
-    """What became of a folder: the table of recordings, and for each failed file the reason."""
+    """What became of a folder: the table of recordings, why files failed, what may be amiss."""
 
     recordings: pd.DataFrame
     failed: dict[str, str]
+    notes: Sequence[str] = ()
+
+
+class Found(NamedTuple):
+    """A recording and its label track."""
+
+    audio: Path
+    track: Path
 
 
 def adopt(
@@ -52,6 +75,10 @@ def adopt(
     name: str,
     *,
     groups: str | os.PathLike | None = None,
+    classes: Sequence[str] | None = None,
+    background: str = BACKGROUND,
+    ignore: Sequence[str] = (),
+    tier: str | None = None,
     data_folder: str | os.PathLike = DATA_FOLDER,
     workers: int | None = None,
 ) -> Adopted:
@@ -60,7 +87,8 @@ def adopt(
     Parameters
     ----------
     folder : str or PathLike
-        Recordings, in folders below it too, each with its label track (``.txt``) beside it.
+        Recordings, in folders below it too, each with its label track beside it, in any form that
+        :mod:`audioseg.tracks` reads.
     name : str
         The corpus goes to ``data_folder / name``.
     groups : str or PathLike, optional
@@ -68,6 +96,10 @@ def adopt(
         or what must not be in two splits), and, to decide it yourself, ``split``.
         ``folder / "groups.csv"`` by default; a recording that it does not name is a group of its
         own.
+    classes, background, ignore
+        See :func:`audioseg.corpus.naming.classes_of`.
+    tier : str, optional
+        Of label tracks from Praat and ELAN, the tier that holds the labels.
     data_folder : str or PathLike
         Where corpora are.
     workers : int, optional
@@ -93,32 +125,44 @@ def adopt(
         raise CorpusError(f"{folder} is no folder: give one with recordings and label tracks.")
     if folder.resolve() == target.resolve() or target.resolve() in folder.resolve().parents:
         raise CorpusError(f"{folder} is where the corpus would go: give it another name.")
-    found, failed = _find(folder)
-    seconds = {}
-    for recording, path in found.items():
+    found, failed = find_recordings(folder, tier)
+    tracks = {}
+    for recording, (path, track) in found.items():
         try:
-            track = read_label_track(path.with_suffix(".txt"))
-            # the last label's end stands for the length: nothing has been decoded yet
-            seconds[recording] = max((segment.end for segment in track), default=0.0)
+            tracks[recording] = read_track(track, tier=tier)
+            if classes is not None:
+                everything = (*classes, background, *ignore, UNKNOWN)
+                read_track(track, classes=everything, tier=tier)
         except LabelError as error:
             failed[str(path)] = str(error)
+            tracks.pop(recording, None)
+    # the last label's end stands for the length: nothing has been decoded yet
+    seconds = {r: max((segment.end for segment in tracks[r]), default=0.0) for r in tracks}
     groups = Path(groups) if groups else folder / GROUPS_FILE
-    table = _read_groups(groups, folder, found) if groups.exists() else pd.DataFrame()
-    split_of, group_of = _deal(seconds, table)
+    table = read_groups(groups, folder, found) if groups.exists() else pd.DataFrame()
+    remedy = "add recordings or name more groups"
+    if failed:
+        remedy = f"{len(failed)} failed, the first as {next(iter(failed.values())).rstrip('.')}"
+    split_of, group_of = _deal(seconds, table, remedy)
+    if not tracks:
+        raise _nothing(folder, failed)
+    named = classes_of(tracks, classes=classes, background=background, ignore=ignore)
     with writing(target):
+        write_classes(target, named)
         done = read_done(target)
         items = [
             {
                 "recording": recording,
                 "split": split_of[recording],
                 "groups": group_of[recording],
-                "path": str(found[recording]),
+                "path": str(found[recording].audio),
+                "track": str(found[recording].track),
                 "done": done.get(recording),
             }
             for recording in sorted(split_of)
         ]
         _remove_others(target, done, split_of)
-        work = partial(_convert, target=target)
+        work = partial(convert, target=target, classes=named, tier=tier)
         count = workers or os.cpu_count() or 1
         rows = map_items(work, items, count, "recordings", [1] * len(items))
         failed.update((row["path"], row["error"]) for row in rows if "error" in row)
@@ -126,33 +170,71 @@ def adopt(
         if len(recordings):
             write_csv(target / "recordings.csv", recordings)
     if not len(recordings):
-        reason = next(iter(failed.values()), "there is no audio")
-        raise CorpusError(f"{folder} gave no recording: {reason}")
-    return Adopted(recordings, failed)
+        raise _nothing(folder, failed)
+    return Adopted(recordings, failed, odd_spellings(tracks, named))
 
 
-def _find(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """Find recordings by name; names of folders below become part of a recording's name."""
-    found: dict[str, Path] = {}
+def _nothing(folder: Path, failed: Mapping[str, str]) -> CorpusError:
+    reason = next(iter(failed.values()), "there is no audio")
+    return CorpusError(f"{folder} gave no recording: {reason}")
+
+
+def find_recordings(
+    folder: Path, tier: str | None = None, tracks_folder: Path | None = None
+) -> tuple[dict[str, Found], dict[str, str]]:
+    """Find recordings by name, with their label tracks.
+
+    Parameters
+    ----------
+    folder : Path
+        Recordings, in folders below it too: their names become part of the recording's.
+    tier : str, optional
+        As for :func:`adopt`.
+    tracks_folder : Path, optional
+        Where the label tracks are, in the same folders below; beside the recordings by default.
+
+    Returns
+    -------
+    found : dict of str to Found
+    failed : dict of str to str
+        Files without a track, with two that differ, or with the name of another; and why.
+    """
+    found: dict[str, Found] = {}
     taken: dict[str, Path] = {}  # some file systems take A and a for the same name
     failed = {}
+    there: dict[str, list[Path]] = {}  # label tracks by their place without the suffix
+    base = tracks_folder or folder
+    for path in sorted(base.rglob("*")):
+        if is_track(path) and not path.is_dir():
+            there.setdefault(path.relative_to(base).with_suffix("").as_posix(), []).append(path)
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         hidden = any(part.startswith(".") for part in parts)
         if hidden or path.suffix.lower() not in audio.SUFFIXES or path.is_dir():
             continue
         name = "-".join((*parts[:-1], path.stem))
-        if not path.with_suffix(".txt").exists():
-            failed[str(path)] = f"{path} has no label track: export one to {path.stem}.txt."
+        below = path.relative_to(folder)
+        # of a.wav and a.mp3, `segment` calls the tracks a.wav.txt and a.mp3.txt
+        tracks = there.get(below.as_posix()) or there.get(below.with_suffix("").as_posix(), [])
+        if not tracks:
+            if tracks_folder is None:
+                failed[str(path)] = (
+                    f"{path} has no label track: export one to {path.stem}.txt "
+                    f"(or {', '.join(list(FORMS)[1:])})."
+                )
         elif name.casefold() in taken:
             other = taken[name.casefold()]
             failed[str(path)] = f"{path} has the name of {other}: rename one of them."
         else:
-            found[name] = taken[name.casefold()] = path
+            taken[name.casefold()] = path
+            try:
+                found[name] = Found(path, the_one_of(tracks, tier=tier))
+            except LabelError as error:
+                failed[str(path)] = str(error)
     return found, failed
 
 
-def _read_groups(path: Path, folder: Path, found: Mapping[str, Path]) -> pd.DataFrame:
+def read_groups(path: Path, folder: Path, found: Mapping[str, Found]) -> pd.DataFrame:
     """Read the table of groups; its index is the recording."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
@@ -163,7 +245,7 @@ def _read_groups(path: Path, folder: Path, found: Mapping[str, Path]) -> pd.Data
             raise CorpusError(f"{path} lacks the column {column!r}: its columns are "
                               "recording, group and, if you like, split.")  # fmt: skip
     by_file = {}
-    for name, file in found.items():
+    for name, (file, _) in found.items():
         below = file.relative_to(folder)
         by_file |= dict.fromkeys((name, below.as_posix(), below.with_suffix("").as_posix()), name)
     for line, row in enumerate(table.to_dict("records"), start=2):
@@ -186,7 +268,7 @@ def _read_groups(path: Path, folder: Path, found: Mapping[str, Path]) -> pd.Data
 
 
 def _deal(
-    seconds: Mapping[str, float], table: pd.DataFrame
+    seconds: Mapping[str, float], table: pd.DataFrame, remedy: str
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Give each group to one split, longest first, to the one that is furthest below its share."""
     group_of = {r: str(table.group.get(r, r)) if len(table) else r for r in seconds}
@@ -210,25 +292,35 @@ def _deal(
     if seconds and set(home.values()) != set(SHARES):
         raise CorpusError(
             f"{len(home)} groups cannot be split into {', '.join(SHARES)}: at least 3 are needed, "
-            "so that no speaker or site is in two splits; add recordings or name more groups."
+            f"so that no speaker or site is in two splits; {remedy}."
         )
     return {r: home[group_of[r]] for r in seconds}, group_of
 
 
-def _convert(item: Mapping, target: Path) -> dict:
+def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> dict:
     """Write one recording as FLAC with its label track; return its row, or the error."""
-    source = Path(item["path"])
+    source, track = Path(item["path"]), Path(item["track"])
     path = target / item["split"] / f"{item['recording']}.flac"
     track_path = path.with_suffix(".txt")
     row = {"recording": item["recording"], "split": item["split"]}
     try:
-        origin = "".join(_sha256_of_source(p)[:32] for p in (source, source.with_suffix(".txt")))
+        origin = "".join(_sha256_of_source(p)[:32] for p in (source, track))
         done = item["done"] or {}
-        kept = path.exists() and track_path.exists() and done.get("source") == origin
+        kept = path.exists() and str(done.get("source"))[:32] == origin[:32]
         if kept and done["split"] == item["split"] and sha256_of(path) == done["sha256"]:
             seconds = float(done["seconds"])
         else:
             seconds = _write_recording(source, path)
+        segments = read_track(track, classes=classes.labels, duration=seconds, tier=tier)
+        if item.get("review"):
+            reviewed = read_label_track(item["review"])
+            before = [Segment(0.0, seconds, UNKNOWN)]
+            if track_path.exists():
+                before = read_label_track(track_path, classes=classes.labels)
+            segments = merged(before, segments, reviewed, classes.background)
+        # what has not changed keeps its time, by which 02 tells that
+        if not track_path.exists() or track_path.read_text("utf-8") != label_track(segments):
+            write_label_track(track_path, segments)
         return {**row, "seconds": seconds, "groups": item["groups"], "sha256": sha256_of(path),
                 "source": origin}  # fmt: skip
     except (AudioError, LabelError) as error:
@@ -260,10 +352,7 @@ def _write_recording(source: Path, path: Path) -> float:
             raise CorpusError(
                 f"{path} cannot be written ({error}): make room on the disk."
             ) from None
-        seconds = samples / SAMPLE_RATE
-        track = read_label_track(source.with_suffix(".txt"), duration=seconds)
-        write_label_track(path.with_suffix(".txt"), track)
-    return seconds
+    return samples / SAMPLE_RATE
 
 
 def _remove_others(target: Path, done: Mapping[str, Mapping], split_of: Mapping[str, str]) -> None:
@@ -281,13 +370,20 @@ def report(adopted: Adopted, target: Path) -> Sequence[str]:
     counts = table.groupby("split").size()
     parts = [f"{s} {counts.get(s, 0)} ({minutes.get(s, 0):.1f} min)" for s in SPLITS]
     lines = [f"{target}: {len(table)} recordings: {', '.join(parts)}"]
+    classes = read_classes(target)
+    aside = [name for name in classes.ignore if name != UNKNOWN]
+    ignored = f"; ignored: {', '.join(aside)}" if aside else ""
+    lines.append(
+        f"classes: {', '.join(classes.names)}; without a label: {classes.background}{ignored}"
+    )
+    lines += adopted.notes
     tracks = {
         row.recording: read_label_track(target / row.split / f"{row.recording}.txt")
         for row in table.itertuples()
     }
     for split in SPLITS:
         held = {s.label for r in table.recording[table.split == split] for s in tracks[r]}
-        missing = [name for name in CLASSES if name not in {*held, BACKGROUND}]
+        missing = [name for name in classes.names if name not in {*held, classes.background}]
         if missing:
             lines.append(
                 f"note: {split} holds no {' and no '.join(missing)}, so its scores say nothing of "
@@ -297,7 +393,7 @@ def report(adopted: Adopted, target: Path) -> Sequence[str]:
     if labelled < (1 - UNLABELLED_SHARE) * table.seconds.sum():
         lines.append(
             f"note: {(table.seconds.sum() - labelled) / 60:.1f} min carry no label, and count as "
-            f"{BACKGROUND}: label what is heard there, if it is not that."
+            f"{classes.background}: label what is heard there, if it is not that."
         )
     for _, same in table.groupby("sha256"):
         if same.split.nunique() > 1:

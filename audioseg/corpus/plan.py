@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import feat_ext
-from audioseg.corpus.sound import BLOCK_SAMPLES, CorpusError
+from audioseg.corpus.material import Deck, Material
+from audioseg.corpus.noises import KINDS as STEADY
+from audioseg.corpus.sound import BLOCK_SAMPLES, CODECS, CorpusError
 from audioseg.labels import CLASSES, Segment
 from vggish.frontend import (
     FRAME_HOP_SAMPLES,
@@ -32,7 +34,7 @@ HOP_SECONDS = HOP_SAMPLES / SAMPLE_RATE
 MINUTES = {"TRN": 140.0, "VAL": 31.0, "TST": 31.0}
 # the rest is noise
 SHARES = {
-    "TRN": {"speech": 0.68, "speech+music": 0.10, "music": 0.12},
+    "TRN": {"speech": 0.45, "speech+music": 0.18, "music": 0.23},
     "VAL": {"speech": 0.687, "speech+music": 0.10, "music": 0.12},
     "TST": {"speech": 0.68, "speech+music": 0.10, "music": 0.12},
 }
@@ -45,97 +47,18 @@ SEGMENT_SECONDS = {
 FREE_SECONDS = (1.5, 18.0)  # of a stretched segment
 RECORDING_SECONDS = (130.0, 240.0)  # as drawn: a last long segment and stretching may follow
 RECORDING_LIMITS_SECONDS = (120.0, 300.0)
-LONGEST_PHRASE_SECONDS = 20.0
-SHORTEST_TRACK_SECONDS = 35.0
 GAP_SECONDS = (0.12, 0.7)  # between phrases: shorter than the pause that would end a segment
+LEVEL_DB = (-34.0, -14.0)  # of every segment but silence, whatever its class: no shortcut
+GAIN_DB = (-24.0, 2.0)  # of a recording
+FLOOR_DB = (-74.0, -50.0)
 SPEECH_OVER_MUSIC_DB = (0.0, 10.0)
-# Of the music segments; by a synthetic singer, so only where it teaches: VAL and TST are to tell
-# about real sound.
-SUNG_SHARES = {"TRN": 0.35}
+LIVELY_SHARE = 0.12  # of the speech: shouted, laughed, whispered, as no prompt is
+SUNG_SHARES = {"music": 0.7, "speech+music": 0.25}  # by a voice of the split that is made to sing
 VOICE_OVER_MUSIC_DB = (-3.0, 9.0)  # of a singer's voice
-SOLO_SHARE, SOLO_DB = 0.2, 30.0  # sung so loud that the music is not heard
+SOLO_SHARE, SOLO_DB = 0.4, 40.0  # of sung music: so loud that the music is not heard
+NOISE_KINDS = {"sounds": 0.45, "steady": 0.35, "floor": 0.1, "nothing": 0.1}
+NOISE_UNDER_SPEECH, SPEECH_OVER_NOISE_DB = 0.4, (8.0, 30.0)
 NARROW_HERTZ = (3_400, 4_000)
-
-
-class _Deck:
-    """Draws every card once before any comes again."""
-
-    def __init__(self, cards: Sequence, rng: np.random.Generator):
-        self._cards, self._rng, self._left = cards, rng, []
-
-    def draw(self):
-        if not self._left:
-            self._left = [self._cards[i] for i in self._rng.permutation(len(self._cards))]
-        return self._left.pop()
-
-
-class _Material:
-    """What one split may use: phrases by voice, tracks by artist, sounds."""
-
-    def __init__(
-        self,
-        sources: Sequence[Mapping],
-        phrases: Mapping,
-        rng: np.random.Generator,
-        sung_share: float,
-    ):
-        self.rng, self.sung_share = rng, sung_share
-        speech: dict[str, list] = {}
-        music: dict[str, list] = {}
-        self.group_of = {source["path"]: source["group"] for source in sources}
-        noise = [source["path"] for source in sources if source["kind"] == "noise"]
-        for source in sources:
-            path, group = source["path"], source["group"]
-            if source["kind"] == "speech":
-                speech.setdefault(group, []).extend(
-                    (path, *phrase)
-                    for phrase in phrases[path]
-                    if phrase[1] - phrase[0] <= LONGEST_PHRASE_SECONDS * SAMPLE_RATE
-                )
-            elif source["kind"] == "music" and source["seconds"] >= SHORTEST_TRACK_SECONDS:
-                music.setdefault(group, []).append((path, source["seconds"]))
-        speech = {voice: cards for voice, cards in speech.items() if cards}
-        if not (speech and music and noise):
-            raise CorpusError(
-                "each split needs speech, music of at least "
-                f"{SHORTEST_TRACK_SECONDS:g} s and noise: add sources to the table of sources."
-            )
-        self.voices = {voice: _Deck(cards, rng) for voice, cards in sorted(speech.items())}
-        # what is sung is drawn apart: a phrase may be spoken and sung, in one split
-        self.songs = {
-            voice: _Deck([card for card in cards if card[2] - card[1] > SAMPLE_RATE] or cards, rng)
-            for voice, cards in sorted(speech.items())
-        }
-        self.artists = {artist: _Deck(cards, rng) for artist, cards in sorted(music.items())}
-        self.sounds = _Deck(noise, rng)
-        # the power 3/4: rare voices are heard more often than their minutes alone would give
-        self.turns = {
-            group: round(amount**-0.75, 9)
-            for group, amount in (
-                *((v, sum(end - start for _, start, end, _ in speech[v])) for v in self.voices),
-                *((a, sum(seconds for _, seconds in music[a])) for a in self.artists),
-            )
-        }
-        self.heard = dict.fromkeys(self.turns, 0.0)
-
-    def draw_voice(self) -> str:
-        return min(self.voices, key=self._turn)
-
-    def draw_track(self) -> str:
-        artist = min(self.artists, key=self._turn)
-        self.hear(artist, 1)
-        return self.artists[artist].draw()[0]
-
-    def draw_sounds(self) -> list[str]:
-        return [self.sounds.draw() for _ in range(1 + int(self.rng.integers(3)))]
-
-    def hear(self, group: str, amount: float) -> None:
-        """Remember how much of a voice or an artist was used."""
-        self.heard[group] += amount
-
-    def _turn(self, group: str) -> tuple[float, float, str]:
-        """Order voices and artists by who was heard least, for what there is of them."""
-        return self.heard[group] * self.turns[group], self.turns[group], group
 
 
 def segments_of(recording: Mapping) -> list[Segment]:
@@ -198,7 +121,7 @@ def plan_recordings(
     """
     number = sum(ord(letter) * 31**i for i, letter in enumerate(split))
     rng = np.random.default_rng([seed, number])
-    material = _Material(sources, phrases, rng, SUNG_SHARES.get(split, 0.0))
+    material = Material(sources, phrases, rng)
     lowest, highest = RECORDING_SECONDS
     count = max(1, round(minutes * 60 / (0.5 * (lowest + highest))))
     lengths = rng.uniform(lowest, highest, count)
@@ -210,9 +133,10 @@ def plan_recordings(
             "recording": f"{split.lower()}-{index + 1:02d}",
             "split": split,
             "seed": [seed, number, index],
-            "floor_db": round(rng.uniform(-72, -52), 2),
-            "gain_db": round(rng.uniform(-4, 3), 2),
+            "floor_db": round(rng.uniform(*FLOOR_DB), 2),
+            "gain_db": round(rng.uniform(*GAIN_DB), 2),
             "narrow_hertz": _narrow(rng, 0.25),
+            "codec": _draw(CODECS, rng),
             "segments": _plan_segments(float(seconds), wanted, had, material),
         }
         for index, seconds in enumerate(lengths)
@@ -223,13 +147,19 @@ def plan_recordings(
     return recordings
 
 
+def _draw(shares: Mapping[str, float], rng: np.random.Generator) -> str:
+    """Draw a name by its share."""
+    at = np.searchsorted(np.cumsum(list(shares.values())), rng.random(), side="right")
+    return list(shares)[min(int(at), len(shares) - 1)]
+
+
 def _narrow(rng: np.random.Generator, probability: float) -> int:
     hertz = int(rng.integers(*NARROW_HERTZ))
     return hertz if rng.random() < probability else 0
 
 
 def _plan_segments(
-    seconds: float, wanted: Mapping[str, float], had: dict[str, float], material: _Material
+    seconds: float, wanted: Mapping[str, float], had: dict[str, float], material: Material
 ) -> list[dict]:
     """Draw segments until a recording is full; ``had`` counts each class's seconds so far."""
     rng = material.rng
@@ -275,7 +205,7 @@ def _next_label(
 
 
 def _plan_segment(
-    label: str, before: Sequence[Mapping], voices: list[str], tracks: list[str], material: _Material
+    label: str, before: Sequence[Mapping], voices: list[str], tracks: list[str], material: Material
 ) -> dict:
     rng = material.rng
     seconds = rng.uniform(*SEGMENT_SECONDS[label])
@@ -285,6 +215,7 @@ def _plan_segment(
         "voice": None,
         "phrases": [],
         "speech_db": None,
+        "lively": False,
         "music": None,
         "music_goes_on": False,
         "music_db": None,
@@ -295,7 +226,8 @@ def _plan_segment(
         "noise": [],
         "noise_db": None,
         "noise_groups": [],
-        "hiss_db": None,
+        "steady": None,
+        "silent": False,
         "narrow_hertz": _narrow(rng, 0.3),
     }
     if "speech" in label:
@@ -303,27 +235,33 @@ def _plan_segment(
         phrases, length = _lay_phrases(seconds, material.voices[voice], rng)
         segment |= {"voice": voice, "phrases": phrases, "samples": length}
         material.hear(voice, length)
-        segment["speech_db"] = round(rng.uniform(-30, -15), 2)
+        segment["speech_db"] = round(rng.uniform(*LEVEL_DB), 2)
+        segment["lively"] = bool(rng.random() < LIVELY_SHARE)
     if "music" in label:
         _add_music(segment, before, tracks, material)
     if label == "noise":
-        kind = rng.random()
-        if kind < 0.65:
-            segment |= {
-                "noise": material.draw_sounds(),
-                "noise_db": round(rng.uniform(-45, -17), 2),
-            }
-        elif kind < 0.9:
-            segment["hiss_db"] = round(rng.uniform(-60, -40), 2)
-        # else the line is silent, but for its floor
-    elif label == "speech" and rng.random() < 0.4:
-        segment["noise"] = material.draw_sounds()
-        segment["noise_db"] = round(segment["speech_db"] - rng.uniform(8, 30), 2)
+        kind = _draw(NOISE_KINDS, rng)
+        segment["silent"] = kind == "nothing"
+        if kind in ("sounds", "steady"):
+            _add_noise(segment, rng.uniform(*LEVEL_DB), kind, material)
+    elif label == "speech" and rng.random() < NOISE_UNDER_SPEECH:
+        below = rng.uniform(*SPEECH_OVER_NOISE_DB)
+        kind = "sounds" if rng.random() < 0.6 else "steady"
+        _add_noise(segment, segment["speech_db"] - below, kind, material)
     segment["noise_groups"] = sorted({material.group_of[path] for path in segment["noise"]})
     return segment
 
 
-def _lay_phrases(seconds: float, deck: _Deck, rng: np.random.Generator) -> tuple[list, int]:
+def _add_noise(segment: dict, level: float, kind: str, material: Material) -> None:
+    """Add recorded sounds, or one noise that goes on."""
+    segment["noise_db"] = round(level, 2)
+    if kind == "sounds":
+        segment["noise"] = material.draw_sounds()
+    else:
+        segment["steady"] = STEADY[int(material.rng.integers(len(STEADY)))]
+
+
+def _lay_phrases(seconds: float, deck: Deck, rng: np.random.Generator) -> tuple[list, int]:
     """Place whole phrases with gaps between until they last long enough."""
     placed: list[list] = []
     at = 0
@@ -340,7 +278,7 @@ def _lay_phrases(seconds: float, deck: _Deck, rng: np.random.Generator) -> tuple
 
 
 def _add_music(
-    segment: dict, before: Sequence[Mapping], tracks: list[str], material: _Material
+    segment: dict, before: Sequence[Mapping], tracks: list[str], material: Material
 ) -> None:
     """Let the music before go on, or start another track."""
     rng = material.rng
@@ -355,13 +293,13 @@ def _add_music(
         goes_on = not any(earlier["phrases"] for earlier in run)
     track = before[-1]["music"] if goes_on else tracks[int(rng.integers(len(tracks)))]
     segment |= {"music": track, "music_goes_on": goes_on, "artist": material.group_of[track]}
-    segment["music_db"] = round(rng.uniform(-36, -16), 2)
-    if segment["label"] == "music" and rng.random() < material.sung_share:
+    segment["music_db"] = round(rng.uniform(*LEVEL_DB), 2)
+    if rng.random() < SUNG_SHARES[segment["label"]]:
         singer = list(material.songs)[int(rng.integers(len(material.songs)))]
         sung = [list(material.songs[singer].draw()[:3]) for _ in range(4)]
         ratio = round(rng.uniform(*VOICE_OVER_MUSIC_DB), 2)
-        ratio = SOLO_DB if rng.random() < SOLO_SHARE else ratio
-        segment |= {"singer": singer, "sung": sung, "sung_db": ratio}
+        alone = segment["label"] == "music" and rng.random() < SOLO_SHARE
+        segment |= {"singer": singer, "sung": sung, "sung_db": SOLO_DB if alone else ratio}
     if segment["phrases"]:
         ratio = rng.uniform(*SPEECH_OVER_MUSIC_DB)
         segment["music_db"] = round(segment["speech_db"] - ratio, 2)

@@ -22,6 +22,7 @@ MAJOR, MINOR = (
     (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
 )
 BEAT_SECONDS = (0.4, 0.9)  # faster and slower ones are halves and doubles
+ONSET_HOP, BEAT_PLACES = 256, 24
 
 
 def hear(music: np.ndarray, rng: np.random.Generator) -> tuple[Tune, float]:
@@ -45,26 +46,31 @@ def hear(music: np.ndarray, rng: np.random.Generator) -> tuple[Tune, float]:
     heard = np.asarray(music[: 60 * SAMPLE_RATE], np.float32)
     if len(heard) < SAMPLE_RATE or np.ptp(heard) < 1e-6:
         return drawn, 0.0
-    spectrum = np.abs(librosa.stft(heard, n_fft=4096, hop_length=1024)) ** 2
-    tuning = librosa.estimate_tuning(S=spectrum, sr=SAMPLE_RATE)
-    chroma = librosa.feature.chroma_stft(S=spectrum, sr=SAMPLE_RATE, tuning=tuning).mean(axis=1)
+    # librosa's own tuning and beat tracker are compiled by numba, which takes longer than all songs
+    chroma = librosa.feature.chroma_stft(
+        y=heard, sr=SAMPLE_RATE, n_fft=4096, hop_length=1024, tuning=0.0
+    ).mean(axis=1)
     likeness = np.array(
         [[np.corrcoef(np.roll(chroma, -k), p)[0, 1] for k in range(12)] for p in (MAJOR, MINOR)]
     )
     mode, tonic = np.unravel_index(np.argmax(np.nan_to_num(likeness)), likeness.shape)
-    strength = librosa.onset.onset_strength(y=heard, sr=SAMPLE_RATE, hop_length=256)
-    _, beats = librosa.beat.beat_track(
-        onset_envelope=strength, sr=SAMPLE_RATE, hop_length=256, units="time"
-    )
+    strength = librosa.onset.onset_strength(y=heard, sr=SAMPLE_RATE, hop_length=ONSET_HOP)
     beat, first = drawn.beat, 0.0
-    if len(beats) > 3:
-        beat, first = float(np.median(np.diff(beats))), float(beats[0])
+    if strength.any():
+        (tempo,) = librosa.feature.tempo(
+            onset_envelope=strength, sr=SAMPLE_RATE, hop_length=ONSET_HOP
+        )
+        beat = 60 / tempo
         while beat < BEAT_SECONDS[0]:
             beat *= 2
         while beat > BEAT_SECONDS[1]:
             beat /= 2
+        # the first beat is where a beat's length of the onsets, laid upon each other, is strongest
+        frames = np.arange(len(strength)) * ONSET_HOP / SAMPLE_RATE
+        places = (frames % beat / beat * BEAT_PLACES).astype(int)
+        first = beat * np.bincount(places, strength, BEAT_PLACES).argmax() / BEAT_PLACES
     # chroma counts from C, as MIDI's numbers do
-    return Tune(float(tonic) + tuning, SCALES[mode + 2 * pentatonic], beat), first
+    return Tune(float(tonic), SCALES[mode + 2 * pentatonic], beat), first
 
 
 def sung_line(count: int, phrases: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:

@@ -7,6 +7,7 @@ same on every machine to within rounding.
 from __future__ import annotations
 
 import functools
+import io
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -19,13 +20,15 @@ import soundfile
 
 from audioseg import audio
 from audioseg.audio import AudioError
-from audioseg.corpus import singing
+from audioseg.corpus import noises, singing
 from audioseg.errors import CourseError
 from vggish.frontend import SAMPLE_RATE
 from vggish.resample import resample
 
 BLOCK_SAMPLES = 160  # speech is located to 10 ms
 G722_DELAY_SAMPLES = 22  # of encoder and decoder together
+# how recordings have come to us, by share: none of them may tell a class from another
+CODECS = {"g722": 0.5, "mp3": 0.2, "none": 0.3}
 
 
 class CorpusError(CourseError):
@@ -153,11 +156,14 @@ def narrowed(samples: np.ndarray, hertz: float) -> np.ndarray:
     return scipy.signal.sosfilt(sections, samples)
 
 
-def hiss(count: int, rng: np.random.Generator, pole: float) -> np.ndarray:
-    """Return noise of level 1, through one pole: at 0 it is white, near 1 it is dull."""
-    # four uniform numbers a sample are close to normal, of variance 1/3
-    white = (rng.random((4, count)).sum(axis=0) - 2) * math.sqrt(3)
-    return scipy.signal.lfilter([math.sqrt(1 - pole**2)], [1.0, -pole], white)
+def mp3_round_trip(samples: np.ndarray) -> np.ndarray:
+    """Compress 16-bit samples to MP3, to 40 kbit/s as voice messages are, and read them again."""
+    file = io.BytesIO()
+    soundfile.write(
+        file, samples, SAMPLE_RATE, format="MP3", bitrate_mode="CONSTANT", compression_level=0.8
+    )
+    file.seek(0)
+    return soundfile.read(file, dtype="int16")[0]
 
 
 def g722_round_trip(samples: np.ndarray) -> np.ndarray:
@@ -200,32 +206,42 @@ def render(recording: Mapping, raw_folder: str | os.PathLike) -> np.ndarray:
         length = segment["samples"]
         part = np.zeros(length)
         if segment["phrases"]:
-            part += _speech(segment, raw_folder)
+            part += _speech(segment, raw_folder, rng)
         if index in music:
             part += music[index]
         if segment["noise"]:
             sounds = _ambience(segment["noise"], length, raw_folder, rng)
             part += gain_of(segment["noise_db"]) * sounds
-        if segment["hiss_db"] is not None:
-            part += gain_of(segment["hiss_db"]) * hiss(length, rng, 0.9 * rng.random())
+        if segment["steady"]:
+            noise = noises.steady_noise(segment["steady"], length, rng)
+            part += gain_of(segment["noise_db"]) * noise
         if segment["narrow_hertz"]:
             part = narrowed(part, segment["narrow_hertz"])
         # 2 ms: nothing clicks where segments meet
         mixed[segment["start"] : segment["start"] + length] = faded(part, 32, 32)
-    mixed += gain_of(recording["floor_db"]) * hiss(len(mixed), rng, 0.9 * rng.random())
+    floor = noises.coloured(len(mixed), rng.uniform(0, 2), rng)
+    for segment in segments:
+        if segment["silent"]:  # as between the tracks of a record
+            floor[segment["start"] : segment["start"] + segment["samples"]] = 0
+    mixed += gain_of(recording["floor_db"]) * floor
     if recording["narrow_hertz"]:
         mixed = narrowed(mixed, recording["narrow_hertz"])
     mixed *= gain_of(recording["gain_db"])
     mixed /= max(1.0, float(np.abs(mixed).max()) / 0.97)
-    return g722_round_trip(to_int16(mixed))
+    samples = to_int16(mixed)
+    if recording["codec"] == "g722":
+        return g722_round_trip(samples)
+    return mp3_round_trip(samples) if recording["codec"] == "mp3" else samples
 
 
-def _speech(segment: Mapping, raw_folder: Path) -> np.ndarray:
+def _speech(segment: Mapping, raw_folder: Path, rng: np.random.Generator) -> np.ndarray:
     """Place whole phrases; the first starts with the segment, the last ends with it."""
     speech = np.zeros(segment["samples"])
     for file, start, end, level, at in segment["phrases"]:
-        phrase = faded(read_source(raw_folder / file)[start:end] / gain_of(level), 80, 160)
-        speech[at : at + len(phrase)] += phrase
+        phrase = read_source(raw_folder / file)[start:end] / gain_of(level)
+        if segment["lively"]:  # it may be quicker or slower: its place stays as planned
+            phrase = singing.lively(phrase, rng)[: end - start]
+        speech[at : at + len(phrase)] += faded(phrase, 80, 160)
     return gain_of(segment["speech_db"]) * speech
 
 

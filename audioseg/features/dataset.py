@@ -20,7 +20,7 @@ import tensorflow as tf
 
 import feat_ext
 from audioseg.errors import CourseError
-from audioseg.labels import CLASSES
+from audioseg.labels import IGNORED, Classes
 
 DATASET_FORMAT = 2
 HOP_DECIMALS = 2  # hops are whole frames of 10 ms; float32 in the records
@@ -47,7 +47,8 @@ class Recording(NamedTuple):
     audio_embedding : np.ndarray [shape=(n, 128), dtype=uint8]
         AudioSet's 8-bit form.
     label : np.ndarray [shape=(n,), dtype=int64]
-        The class at the centre of each window; see :func:`feat_ext.window_times`.
+        The class at the centre of each window, see :func:`feat_ext.window_times`; -1 where it is
+        to be ignored.
     """
 
     name: str
@@ -85,7 +86,7 @@ class Frames(NamedTuple):
 def read_dataset(
     folder: str | os.PathLike = DATASET_FOLDER,
     *,
-    classes: Sequence[str] | None = CLASSES,
+    classes: Sequence[str] | None = None,
     hop_seconds: float | None = None,
     weights_sha256: str | None = None,
 ) -> dict:
@@ -95,8 +96,8 @@ def read_dataset(
     ----------
     folder : str or PathLike
         Where the records are.
-    classes : sequence of str or None
-        The classes that are expected; None takes any.
+    classes : sequence of str, optional
+        The classes that are expected.
     hop_seconds : float, optional
         The hop that is expected.
     weights_sha256 : str, optional
@@ -105,7 +106,9 @@ def read_dataset(
     Returns
     -------
     dict
-        Among others ``classes``, ``hop_seconds``, ``weights`` (their name), ``weights_sha256``,
+        Among others ``classes``, ``background`` (the one of them where nothing is labelled),
+        ``ignore`` (labels that are no class, -1 in the records), ``hop_seconds``, ``weights``
+        (their name), ``weights_sha256``,
         and by split ``splits[split]["recordings"]``, ``["windows"]`` and ``["counts"]``.
 
     Raises
@@ -119,11 +122,13 @@ def read_dataset(
         found = dataset["format"]
         if found == DATASET_FORMAT and not set(KEYS) <= set(dataset):
             raise KeyError
+        if found == DATASET_FORMAT:
+            dataset |= Classes.of(dataset).said()
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist: {MAKE}, it makes the records.") from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror}): check it.") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):  # a LabelError among them
         raise DatasetError(f"{path} is damaged: {MAKE} with --overwrite.") from None
     if found != DATASET_FORMAT:
         raise DatasetError(
@@ -180,11 +185,22 @@ def read_split(
 
 
 def load_split(
-    folder: str | os.PathLike = DATASET_FOLDER, split: str = "TRN", **expected
+    folder: str | os.PathLike = DATASET_FOLDER,
+    split: str = "TRN",
+    *,
+    keep_ignored: bool = False,
+    **expected,
 ) -> Frames:
     """Read a whole split into memory: 650 bytes a window, 20 MB an hour of audio.
 
-    Parameters, errors : as for :func:`read_split`.
+    Parameters
+    ----------
+    folder, split, **expected
+        As for :func:`read_split`, and so are the errors.
+    keep_ignored : bool
+        Whether windows whose label is no class (-1) stay in their places. By default they are
+        left out, as they teach nothing; a recording ends before them, and what comes after is
+        one more of the same name, so that nothing learns from neighbours that are none.
 
     Returns
     -------
@@ -192,6 +208,8 @@ def load_split(
         The windows of all its recordings, one recording after the other.
     """
     parts = list(read_split(folder, split, **expected))
+    if not keep_ignored:
+        parts = [piece for part in parts for piece in _without_ignored(part)]
     if not parts:
         raise DatasetError(
             f"{Path(folder) / split}.tfrecord holds no recording: look at what failed in "
@@ -250,7 +268,9 @@ def stream_split(
 
     def windows_of(serialized: tf.Tensor) -> tf.data.Dataset:
         example = feat_ext.parse_example(serialized)
-        return tf.data.Dataset.from_tensor_slices((example[feature], example["label"]))
+        known = example["label"] != IGNORED
+        windows = example[feature][known], example["label"][known]
+        return tf.data.Dataset.from_tensor_slices(windows)
 
     stream = tf.data.TFRecordDataset(os.fspath(path)).shard(count, index)
     if shuffle:
@@ -261,7 +281,9 @@ def stream_split(
         stream = stream.flat_map(windows_of)
     stream = stream.batch(batch_size)
     if count == 1:  # so that Keras knows how long an epoch is, and can draw its progress
-        batches = math.ceil(dataset["splits"][split]["windows"] / batch_size)
+        counts = dataset["splits"][split]["counts"]  # by class: without what is ignored
+        windows = sum(counts.values() if isinstance(counts, dict) else counts)
+        batches = math.ceil(windows / batch_size)
         stream = stream.apply(tf.data.experimental.assert_cardinality(batches))
     return stream.prefetch(2)
 
@@ -319,12 +341,23 @@ def _checked_examples(path: Path, dataset: dict, split: str) -> Iterator[Recordi
         ):
             if found != needed:
                 raise DatasetError(f"{where}: the {what} is {found}, not {needed}: {again}.")
-        if n and not 0 <= part.label.min() <= part.label.max() < len(dataset["classes"]):
+        if n and not IGNORED <= part.label.min() <= part.label.max() < len(dataset["classes"]):
             raise DatasetError(
                 f"{where}: the labels {part.label.min()} to {part.label.max()} are none of the "
                 f"{len(dataset['classes'])} classes: {again}."
             )
         yield part
+
+
+def _without_ignored(part: Recording) -> list[Recording]:
+    """Cut a recording into the stretches whose windows have a class."""
+    known = part.label != IGNORED
+    if known.all():
+        return [part]
+    edges = np.flatnonzero(np.diff(known)) + 1
+    pieces = (np.split(array, edges) for array in part[3:])
+    stretches = (Recording(*part[:3], *arrays) for arrays in zip(*pieces, strict=True))
+    return [piece for piece in stretches if len(piece.label) and piece.label[0] != IGNORED]
 
 
 def _joined(parts: Sequence[Recording]) -> Recording:

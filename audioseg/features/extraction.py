@@ -37,6 +37,7 @@ from audioseg.features.parts import (
     work_on,
 )
 from audioseg.files import only_run, replacing
+from audioseg.labels import LabelError, read_classes
 from audioseg.workers import Died, run_each
 from feat_ext import FRONT_END, HOP_SECONDS, FeatureError, hop_frames_of
 from vggish.download import sha256_of
@@ -136,6 +137,10 @@ def run(
     source = source or Source()
     if source.weights not in ("auto", "audioset", "mini"):
         source = replace(source, weights=str(Path(source.weights).absolute()))
+    try:
+        classes = read_classes(corpus)
+    except LabelError as error:
+        raise ArgumentError(str(error)) from None
     tasks, failed, summary = [], [], Summary()
     for split in splits:
         try:
@@ -157,7 +162,9 @@ def run(
                 description = loaded(source).description()
             except SentenceError as error:  # what --weights or --precision ask for is not there
                 raise ArgumentError(str(error)) from None
-            settings = Settings(tuple(description.items()), hop_seconds, source.batch_size, threads)
+            settings = Settings(
+                tuple(description.items()), hop_seconds, source.batch_size, threads, classes
+            )
             made = _made(settings, description)
             before = _compare(folder, made, splits, overwrite)
             if overwrite and before is not None:
@@ -221,7 +228,7 @@ def _made(settings: Settings, description: dict[str, str]) -> dict:
     """Return the part of dataset.json that says how records are made."""
     return {
         "format": DATASET_FORMAT,
-        "classes": list(settings.classes),
+        **settings.classes.said(),
         "hop_seconds": settings.hop_seconds,
         "front_end": FRONT_END,
         "network": description["network"],

@@ -25,7 +25,7 @@ import feat_ext
 from audioseg import audio
 from audioseg.features.dataset import DATASET_FORMAT, DatasetError
 from audioseg.files import replacing
-from audioseg.labels import CLASSES, Segment, read_label_track
+from audioseg.labels import COURSE, IGNORED, Classes, Segment, read_label_track
 from vggish.download import sha256_of
 from vggish.errors import SentenceError
 
@@ -96,15 +96,15 @@ class Settings:
         The last bits of an embedding can depend on it.
     threads : int
         Threads of TensorFlow; see :func:`fix_threads`.
-    classes : tuple of str
-        The classes, in the order of their numbers.
+    classes : Classes
+        Those of the corpus.
     """
 
     embedding: tuple[tuple[str, str], ...]
     hop_seconds: float
     batch_size: int
     threads: int = 0
-    classes: tuple[str, ...] = CLASSES
+    classes: Classes = COURSE
 
     def fingerprint(self, task: Task, stamps: Sequence[Stamp]) -> str:
         """Return the SHA-256 of everything that a recording's examples depend on."""
@@ -347,13 +347,14 @@ class Examples:
         progress: Callable[[float, int], None],
     ):
         self.seconds, self.windows, self.padded = 0.0, 0, False
-        self.counts = np.zeros(len(settings.classes), dtype=int)
+        self.counts = np.zeros(len(settings.classes.names), dtype=int)
         self._task, self._settings = task, settings
         self._embedding, self._progress = embedding, progress
 
     def __iter__(self) -> Iterator[tf.train.SequenceExample]:
         settings, path = self._settings, Path(self._task.path).with_suffix(".txt")
-        track = read_label_track(path, classes=settings.classes)  # its faults show before the work
+        allowed = settings.classes.labels
+        track = read_label_track(path, classes=allowed)  # its faults show before the work
         hop_frames = feat_ext.hop_frames_of(settings.hop_seconds)
         stream = self._embedding.stream(audio.read_16k_blocks(self._task.path), hop_frames)
         most = max(1, int(EXAMPLE_SECONDS / settings.hop_seconds))
@@ -366,7 +367,7 @@ class Examples:
                 chunks = [whole[most:]]
         self.seconds = stream.samples / feat_ext.SAMPLE_RATE
         self.padded = stream.padded
-        read_label_track(path, classes=settings.classes, duration=self.seconds)
+        read_label_track(path, classes=allowed, duration=self.seconds)
         if any(map(len, chunks)):
             yield self._example(np.concatenate(chunks), track)
 
@@ -385,8 +386,11 @@ class Examples:
         times = feat_ext.window_times(self.windows, settings.hop_seconds)[first:]
         if self.padded:
             times = np.minimum(times, self.seconds / 2)  # the silence after it is not the recording
-        label = feat_ext.frame_labels(track, times, classes=settings.classes)
-        self.counts += np.bincount(label, minlength=len(settings.classes))
+        names, background, ignore = settings.classes
+        label = feat_ext.frame_labels(
+            track, times, classes=names, background=background, ignore=ignore
+        )
+        self.counts += np.bincount(label[label != IGNORED], minlength=len(names))
         return feat_ext.to_example(
             rows,
             self._embedding.quantize(rows),

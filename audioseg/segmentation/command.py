@@ -41,50 +41,97 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the label tracks go (default: %(default)s)",
     )
     parser.add_argument(
+        "--format",
+        nargs="+",
+        choices=("txt", "csv", "rttm", "textgrid", "eaf"),
+        default=(),
+        metavar="FORMAT",
+        help="besides txt (Audacity), csv and rttm, which are always written: textgrid (Praat), "
+        "eaf (ELAN)",
+    )
+    parser.add_argument(
+        "--review",
+        type=float,
+        metavar="MINUTES",
+        help="write beside the labels which stretches to correct first, so many minutes of them: "
+        "where the network is least sure (<name>.review.txt)",
+    )
+    parser.add_argument(
         "--weights",
         metavar="auto|audioset|mini|PATH",
         help="the embedding (default: the one that the run was trained on)",
+    )
+    parser.add_argument(
+        "--html",
+        action="store_true",
+        help="write a page to look at and to send too; of a folder, an index as well",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Segment one recording after the other, and say so; return the exit status."""
+    if options.review is not None and not 0 < options.review < float("inf"):
+        raise ArgumentError(f"--review is {options.review:g}: give minutes, more than 0.")
     recordings = find_recordings(options.paths, options.out)
     _make_folder(options.out)
     from tqdm import tqdm  # only now, with TensorFlow: a wrong argument shows at once
 
-    from audioseg.segmentation import formats, segments
-    from audioseg.segmentation.evaluation import CANDIDATES
-    from audioseg.training import runs
+    from audioseg.segmentation import formats, pages, review, segmenter, segments
 
-    # of runs/NAME/, as a shell completes it, the name
-    run = runs.load(runs.FOLDER / Path(options.run or runs.best()).name)
-    embedding = segments.embedding_for(run, options.weights)
-    smoothing = options.smooth or run.test.get("smoothing", "viterbi")
-    how = CANDIDATES.get(smoothing, {"method": smoothing})
-    print(f"run: {run.name}, embedding: {embedding.name}, smoothing: {smoothing}")
-    failed = 0
+    ready = segmenter.load(options.run, weights=options.weights, smoothing=options.smooth)
+    print(", ".join(f"{what}: {value}" for what, value in ready.about.items()))
+    failed, doubts = 0, []
     for path, target in recordings:
         try:
             with (
                 _quiet_libraries() as terminal,
                 tqdm(desc=path.name, unit="s", unit_scale=True, leave=False, file=terminal) as bar,
             ):
-                result = segments.segment(path, run, embedding, progress=bar.update, **how)
-            written = formats.export(result, target)
+                result = ready.segment(path, bar.update)
+            written = formats.export(result, target, more=options.format, recording=path.name)
+            if options.html:
+                written += pages.write(path, result, target, files=written, about=ready.about)
         except (ValueError, OSError) as error:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
             continue
-        parts = ", ".join(
-            f"{name} {100 * part:.0f} %" for name, part in segments.shares(result.track).items()
-        )
+        values = review.doubt(result.probabilities)
+        doubts.append(review.Doubt(target, result.seconds, result.hop_seconds, values))
+        shares = segments.shares(result.track, result.classes.names)
+        parts = ", ".join(f"{name} {100 * part:.0f} %" for name, part in shares.items())
         count = f"{len(result.track)} segment{'s' * (len(result.track) != 1)}"
         print(f"{path}: {result.seconds:.1f} s, {count} ({parts})")
         print("  -> " + ", ".join(map(str, written)))
+        for sentence in formats.lost(result, (*formats.ALWAYS, *options.format)):
+            print(f"  note: {sentence}.")
+        if result.cancelled:
+            print("  its channels cancel each other (opposite phase): the louder one was taken.")
+        if result.broken:
+            failed += 1
+            print(f"error: {result.broken}", file=sys.stderr)
+    if options.html and len(recordings) > 1 and (index := pages.write_index(options.out)):
+        print(f"all pages: {index}")
+    if options.review and doubts:
+        for line in _write_reviews(doubts, options.review):
+            print(line)
     if failed and len(recordings) > 1:
         print(f"error: {failed} of {len(recordings)} recordings failed.", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _write_reviews(doubts: Sequence, minutes: float) -> Iterator[str]:
+    """Write which stretches to correct, remove what an earlier call chose; yield lines on it."""
+    from audioseg.labels import write_label_track
+    from audioseg.segmentation import review
+
+    for one, track in zip(doubts, review.stretches(doubts, minutes=minutes), strict=True):
+        path = Path(f"{one.place}{review.SUFFIX}")
+        if not track:
+            path.unlink(missing_ok=True)
+            continue
+        write_label_track(path, track)
+        seconds = sum(s.end - s.start for s in track)
+        yield f"correct first: {len(track)} stretches, {seconds / 60:.1f} min -> {path}"
 
 
 def _make_folder(out: Path) -> None:

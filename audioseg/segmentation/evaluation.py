@@ -16,9 +16,10 @@ import pandas as pd
 
 import feat_ext
 from audioseg.errors import CourseError
-from audioseg.labels import CLASSES, Segment, read_label_track
+from audioseg.labels import Segment, read_classes, read_label_track
 from audioseg.segmentation import scores
 from audioseg.segmentation.segments import track_of
+from audioseg.segmentation.smoothing import WINDOW_SECONDS
 from audioseg.training.scores import frame_scores
 
 if TYPE_CHECKING:  # takes TensorFlow along
@@ -29,10 +30,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "none": {"method": "none"},
     **{f"median {s:g} s": {"method": "median", "seconds": s} for s in (0.6, 1.0, 1.5, 2.0)},
     **{f"minimum {s:g} s": {"method": "minimum", "seconds": s} for s in (0.5, 0.75, 1.0, 1.5)},
-    **{
-        f"viterbi {e:g}": {"method": "viterbi", "evidence": e}
-        for e in (0.5, 0.25, 0.125, 0.06, 0.03)
-    },
+    **{f"viterbi {e:g}": {"method": "viterbi", "evidence": e} for e in (4, 2, 1, 0.5, 0.25)},
 }
 
 
@@ -48,10 +46,11 @@ class Reference(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What a run says of each frame, and of each recording."""
+    """What a run says of each frame, and of each recording; and the names of its classes."""
 
     labels: np.ndarray
     tracks: list[list[Segment]]
+    classes: tuple[str, ...]
 
 
 def references(folder: str | os.PathLike, split: str, names: Sequence[str]) -> list[Reference]:
@@ -69,7 +68,7 @@ def references(folder: str | os.PathLike, split: str, names: Sequence[str]) -> l
     Returns
     -------
     list of Reference
-        In the order of the names.
+        In the order of the names. Time that is to be ignored has a label that is no class.
 
     Raises
     ------
@@ -83,11 +82,12 @@ def references(folder: str | os.PathLike, split: str, names: Sequence[str]) -> l
             f"{Path(folder) / 'recordings.csv'} has no recording {missing[0]}, which the records "
             "have: run 02 again, on the corpus as it is now."
         )
-    found = []
+    classes, found = read_classes(folder), []
     for name in names:
         seconds = float(table.seconds[name])
-        track = read_label_track(Path(folder) / split / f"{name}.txt", duration=seconds)
-        found.append(Reference(scores.whole_track(track, seconds), seconds))
+        path = Path(folder) / split / f"{name}.txt"
+        track = read_label_track(path, classes=classes.labels, duration=seconds)
+        found.append(Reference(scores.whole_track(track, seconds, classes.background), seconds))
     return found
 
 
@@ -125,7 +125,54 @@ def estimate(
         for part, seconds in zip(parts, lengths, strict=True)
     ]
     labels, tracks = zip(*found, strict=True)
-    return Estimate(np.concatenate(labels), list(tracks))
+    return Estimate(np.concatenate(labels), list(tracks), tuple(config["classes"]))
+
+
+def excerpts(
+    frames: Frames, reference: Sequence[Reference], seconds: float
+) -> tuple[Frames, list[Reference]]:
+    """Cut recordings into excerpts, as if each were a file of its own.
+
+    Parameters
+    ----------
+    frames : Frames
+        The frames.
+    reference : sequence of Reference
+        As :func:`references` returns it.
+    seconds : float
+        How long an excerpt is, 0.975 or more. What is left of a recording is left out; one that
+        is shorter stays whole.
+
+    Returns
+    -------
+    tuple of (Frames, list of Reference)
+        The windows that lie within an excerpt, and what is heard in it.
+    """
+    hop = frames.hop_seconds
+    # a small part of a hop is rounding
+    count = 1 + int((seconds - WINDOW_SECONDS) / hop + 1e-6)
+    step = max(count, int(np.ceil(seconds / hop - 1e-6)))
+    rows, names, cut = [], [], []
+    for number, whole in enumerate(reference):
+        inside = np.flatnonzero(frames.recording == number)
+        for first in range(0, max(1, len(inside) - count + 1), step):
+            start, last = first * hop, min(seconds, whole.seconds - first * hop)
+            track = [
+                Segment(max(0.0, s.start - start), min(last, s.end - start), s.label)
+                for s in whole.track
+                if s.end > start and s.start < start + last
+            ]
+            rows.append(inside[first : first + count])
+            names.append(f"{frames.names[number]} at {start:.2f} s")
+            cut.append(Reference(track, last))
+    at = np.concatenate(rows)
+    return frames._replace(
+        embedding=frames.embedding[at],
+        audio_embedding=frames.audio_embedding[at],
+        label=frames.label[at],
+        recording=np.repeat(np.arange(len(rows)), [len(part) for part in rows]),
+        names=tuple(names),
+    ), cut
 
 
 def score(frames: Frames, reference: Sequence[Reference], estimate: Estimate) -> dict[str, float]:
@@ -134,7 +181,7 @@ def score(frames: Frames, reference: Sequence[Reference], estimate: Estimate) ->
     Parameters
     ----------
     frames : Frames
-        The frames, with their labels.
+        The frames, with their labels. What is labelled -1 does not count, nor do events there.
     reference : sequence of Reference
         As :func:`references` returns it.
     estimate : Estimate
@@ -146,22 +193,29 @@ def score(frames: Frames, reference: Sequence[Reference], estimate: Estimate) ->
         ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``event_f1_0.5s``, ``event_f1_1.0s``
         and ``segment_f1_1.0s``.
     """
-    of_frames = frame_scores(frames.label, estimate.labels)
-    pairs = [(r.track, track) for r, track in zip(reference, estimate.tracks, strict=True)]
+    classes = estimate.classes
+    of_frames = frame_scores(frames.label, estimate.labels, classes=len(classes))
+    pairs = [
+        (r.track, scores.without(track, r.track, classes))
+        for r, track in zip(reference, estimate.tracks, strict=True)
+    ]
     return {
         "accuracy": of_frames.accuracy,
         "balanced_accuracy": of_frames.balanced_accuracy,
         "macro_f1": of_frames.macro_f1,
         **{
-            f"event_f1_{collar:.1f}s": scores.event_scores(pairs, collar=collar).f1
+            f"event_f1_{collar:.1f}s": scores.event_scores(pairs, collar=collar, classes=classes).f1
             for collar in scores.COLLARS
         },
-        "segment_f1_1.0s": scores.segment_scores(pairs).f1,
+        "segment_f1_1.0s": scores.segment_scores(pairs, classes=classes).f1,
     }
 
 
 def conditions(
-    folder: str | os.PathLike, frames: Frames, reference: Sequence[Reference]
+    folder: str | os.PathLike,
+    frames: Frames,
+    reference: Sequence[Reference],
+    classes: Sequence[str],
 ) -> pd.DataFrame:
     """Say of each frame what is known about it, to see where a run goes wrong.
 
@@ -173,11 +227,14 @@ def conditions(
         The frames.
     reference : sequence of Reference
         As :func:`references` returns it.
+    classes : sequence of str
+        The classes, in the order of their numbers.
 
     Returns
     -------
     pd.DataFrame
-        One row a frame: ``recording`` (its name), ``time`` (of the window's centre), ``label``,
+        One row a frame: ``recording`` (its name), ``time`` (of the window's centre), ``label``
+        (a category, in the order of the classes; empty where it is to be ignored),
         ``to_boundary`` (seconds to the nearest change), and from ``segments.csv`` ``voice``,
         ``artist``, ``speech_to_music_db`` and ``narrow_band``, empty where they do not apply.
     """
@@ -191,7 +248,7 @@ def conditions(
             {
                 "recording": name,
                 "time": times,
-                "label": np.array(CLASSES)[frames.label[inside]],
+                "label": pd.Categorical.from_codes(frames.label[inside], classes),
                 "to_boundary": scores.distance_to_boundary(reference[number].track, times),
             }
         )
@@ -222,10 +279,10 @@ def by_group(about: pd.DataFrame, right: np.ndarray, column: str) -> pd.DataFram
     pd.DataFrame
         ``windows``, ``accuracy``, and the accuracy on each class (its recall).
     """
-    grouped = about.assign(right=right).groupby(column)
-    table = grouped.right.agg(windows="size", accuracy="mean")
-    recall = about.assign(right=right).pivot_table("right", column, "label", aggfunc="mean")
-    return table.join(recall.reindex(columns=[c for c in CLASSES if c in recall]))
+    known = about.assign(right=right)[about.label.notna()]
+    table = known.groupby(column).right.agg(windows="size", accuracy="mean")
+    recall = known.pivot_table("right", column, "label", aggfunc="mean", observed=True)
+    return table.join(recall)
 
 
 def worst_stretch(

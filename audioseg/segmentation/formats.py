@@ -1,56 +1,50 @@
-"""Forms in which segments are written: each turns a segmentation into text, :data:`FORMATS` all."""
+"""A segmentation as files: label tracks for Audacity, Praat and ELAN, a table, RTTM."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from audioseg.files import replacing
-from audioseg.labels import CLASSES, label_track
 from audioseg.segmentation.segments import Segmentation, SegmentationError
+from audioseg.tracks import FORMS, suffix_of, write_csv
+
+ALWAYS = ("txt", "csv", "rttm")
+MORE = ("textgrid", "eaf")
 
 
-def audacity(result: Segmentation) -> str:
-    """Return a label track as Audacity imports it."""
-    return label_track(result.track)
-
-
-def table(result: Segmentation) -> str:
-    """Return a CSV table: start, end, label, and the mean probability of that label."""
+def sureness(result: Segmentation) -> list[float]:
+    """Return the mean probability of each segment's label."""
     changes = np.flatnonzero(np.diff(result.labels)) + 1
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["start", "end", "label", "probability"])
+    numbers = [result.classes.names.index(segment.label) for segment in result.track]
     parts = np.split(result.probabilities, changes)
-    for (start, end, label), probabilities in zip(result.track, parts, strict=True):
-        sure = probabilities[:, CLASSES.index(label)].mean()
-        writer.writerow([f"{start:.3f}", f"{end:.3f}", label, f"{sure:.3f}"])
-    return text.getvalue()
+    return [float(part[:, i].mean()) for part, i in zip(parts, numbers, strict=True)]
 
 
-def rttm(result: Segmentation) -> str:
-    """Return segments in NIST's Rich Transcription Time Marked form.
-
-    One line a segment: type, file, channel, onset, duration, and the label where diarization has
-    the speaker's name. Fields are separated by blanks, so the name may not contain any.
-    """
-    name = re.sub(r"\s+", "_", result.name)
-    return "".join(
-        f"SPEAKER {name} 1 {start:.3f} {end - start:.3f} <NA> <NA> {label} <NA> <NA>\n"
-        for start, end, label in result.track
-    )
-
-
-FORMATS = {".txt": audacity, ".csv": table, ".rttm": rttm}
+def lost(result: Segmentation, forms: Sequence[str]) -> list[str]:
+    """Return a sentence for each thing that a form cannot hold of this segmentation."""
+    blank = sorted({s.label for s in result.track if any(c.isspace() for c in s.label)})
+    said = []
+    if "rttm" in forms and blank:
+        said.append(
+            f"RTTM holds no blanks, so {blank[0]!r} is {'_'.join(blank[0].split())!r} there"
+        )
+    if "eaf" in forms and any(round(1000 * s.start) >= round(1000 * s.end) for s in result.track):
+        said.append("ELAN holds milliseconds, so segments shorter than one are missing there")
+    return said
 
 
-def export(result: Segmentation, stem: str | os.PathLike) -> list[Path]:
-    """Write a segmentation in each of :data:`FORMATS`.
+def export(
+    result: Segmentation,
+    stem: str | os.PathLike,
+    *,
+    more: Sequence[str] = (),
+    recording: str | None = None,
+) -> list[Path]:
+    """Write a segmentation in each of :data:`ALWAYS`, and in what else is asked for.
 
     Parameters
     ----------
@@ -58,6 +52,10 @@ def export(result: Segmentation, stem: str | os.PathLike) -> list[Path]:
         As :func:`audioseg.segmentation.segments.segment` returns it.
     stem : str or PathLike
         The files' place and name, without a suffix.
+    more : sequence of str
+        Of :data:`MORE`.
+    recording : str, optional
+        The name of the audio file, which ELAN opens as well.
 
     Returns
     -------
@@ -70,14 +68,17 @@ def export(result: Segmentation, stem: str | os.PathLike) -> list[Path]:
         If one cannot be written.
     """
     written = []
-    for suffix, form in FORMATS.items():
-        path = Path(f"{stem}{suffix}")
+    for form in dict.fromkeys((*ALWAYS, *more)):
+        path = Path(f"{stem}{suffix_of(form)}")
+        if form == "csv":
+            text = write_csv(result.track, result.name, result.seconds, sureness(result))
+        else:
+            name = recording if form == "eaf" and recording else result.name
+            text = FORMS[f".{form}"].write(result.track, name, result.seconds)
         try:
             with replacing(path) as aside:
                 # a recording may have a name that no text can hold
-                aside.write_text(
-                    form(result), encoding="utf-8", errors="backslashreplace", newline="\n"
-                )
+                aside.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
         except OSError as error:
             raise SegmentationError(
                 f"{path} cannot be written ({error.strerror}): make room for it, or write into "

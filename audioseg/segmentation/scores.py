@@ -23,7 +23,7 @@ from mir_eval.transcription import match_notes
 from mir_eval.util import match_events
 from scipy.ndimage import correlate1d
 
-from audioseg.labels import BACKGROUND, CLASSES, Segment
+from audioseg.labels import CLASSES, Segment
 
 COLLARS = (0.5, 1.0)  # seconds
 
@@ -37,8 +37,10 @@ class EventScores(NamedTuple):
     by_class: np.ndarray
 
 
-def whole_track(segments: Sequence[Segment], duration: float) -> list[Segment]:
-    """Fill the gaps of a label track with ``noise``, and join what is of one class and touches.
+def whole_track(
+    segments: Sequence[Segment], duration: float, background: str = "noise"
+) -> list[Segment]:
+    """Fill the gaps of a label track, and join what is of one class and touches.
 
     Parameters
     ----------
@@ -46,6 +48,8 @@ def whole_track(segments: Sequence[Segment], duration: float) -> list[Segment]:
         Sorted, without overlaps.
     duration : float
         The recording's length.
+    background : str
+        What the gaps are; ``noise`` in the course's corpus.
 
     Returns
     -------
@@ -64,11 +68,43 @@ def whole_track(segments: Sequence[Segment], duration: float) -> list[Segment]:
 
     at = 0.0
     for start, end, label in segments:
-        add(at, min(start, duration), BACKGROUND)
+        add(at, min(start, duration), background)
         add(max(start, at), min(end, duration), label)
         at = max(at, end)
-    add(at, duration, BACKGROUND)
+    add(at, duration, background)
     return filled
+
+
+def without(
+    track: Sequence[Segment], reference: Sequence[Segment], classes: Sequence[str]
+) -> list[Segment]:
+    """Cut out of a track what the reference has no class for, so that it is not scored.
+
+    Parameters
+    ----------
+    track : sequence of Segment
+        An estimate.
+    reference : sequence of Segment
+        Without gaps; time whose label is none of the classes is to be ignored.
+    classes : sequence of str
+        The classes.
+
+    Returns
+    -------
+    list of Segment
+        The parts of the estimate's segments that lie where the reference has a class.
+    """
+    ignored = [s for s in reference if s.label not in classes]
+    if not ignored:
+        return list(track)
+    ends = max([s.end for s in track], default=0.0)
+    edges = [0.0, *(time for s in ignored for time in s[:2]), max(ends, ignored[-1].end)]
+    return [
+        segment._replace(start=max(segment.start, begin), end=min(segment.end, end))
+        for begin, end in zip(edges[::2], edges[1::2], strict=True)
+        for segment in track
+        if min(segment.end, end) > max(segment.start, begin)
+    ]
 
 
 def event_scores(

@@ -11,7 +11,7 @@ import numpy as np
 
 import feat_ext
 from audioseg.errors import CourseError
-from audioseg.labels import CLASSES, Segment, segments_from_frames
+from audioseg.labels import COURSE, Classes, Segment, segments_from_frames
 from audioseg.segmentation.smoothing import smooth
 
 if TYPE_CHECKING:  # importing these takes seconds
@@ -40,6 +40,13 @@ class Segmentation(NamedTuple):
         The class of each frame, smoothed.
     track : list of Segment
         They cover the recording without gaps.
+    classes : Classes
+        Those of the run.
+    broken : str
+        Where the recording breaks off, the sentence that says so; the rest is then of what comes
+        before.
+    cancelled : bool
+        Whether its channels cancel each other somewhere, so that the louder one was taken.
     """
 
     name: str
@@ -48,6 +55,9 @@ class Segmentation(NamedTuple):
     probabilities: np.ndarray
     labels: np.ndarray
     track: list[Segment]
+    classes: Classes = COURSE
+    broken: str = ""
+    cancelled: bool = False
 
 
 def embedding_for(run: Run, weights: str | os.PathLike | None = None) -> Embedding:
@@ -97,7 +107,8 @@ def track_of(
     probabilities : np.ndarray [shape=(n, classes)]
         Of each frame.
     config : mapping
-        The run's ``config.json``: for the hop, the priors and the transition probabilities.
+        The run's ``config.json``: for the classes, the hop, the priors and the transition
+        probabilities.
     duration : float
         The recording's length in seconds.
     method, **options
@@ -119,7 +130,11 @@ def track_of(
     )
     first_center = feat_ext.FIRST_CENTER_SECONDS
     return labels, segments_from_frames(
-        labels, hop_seconds=hop_seconds, first_center=first_center, duration=duration
+        labels,
+        hop_seconds=hop_seconds,
+        first_center=first_center,
+        classes=config["classes"],
+        duration=duration,
     )
 
 
@@ -135,7 +150,7 @@ def segment(
     """Segment a recording.
 
     The audio is read, embedded and forgotten block by block; what stays is 128 bytes a window,
-    4 MB an hour.
+    4 MB an hour. A recording that is damaged or breaks off is segmented as far as it can be read.
 
     Parameters
     ----------
@@ -159,13 +174,15 @@ def segment(
     Raises
     ------
     audio.AudioError
-        If the recording cannot be read.
+        If nothing of the recording can be read.
     """
     from audioseg import audio
     from audioseg.training.context import probabilities
 
     hop_seconds = run.config["hop_seconds"]
-    stream = embedding.stream(audio.read_16k_blocks(path), feat_ext.hop_frames_of(hop_seconds))
+    findings = audio.Findings()
+    blocks = audio.read_16k_blocks(path, findings=findings)
+    stream = embedding.stream(blocks, feat_ext.hop_frames_of(hop_seconds))
     parts, samples = [], 0
     for chunk in stream:
         floats = run.config["input"] == "embedding"
@@ -175,12 +192,25 @@ def segment(
     seconds = stream.samples / audio.SAMPLE_RATE
     answer = probabilities(run.network, np.concatenate(parts))
     labels, track = track_of(answer, run.config, seconds, method=method, **options)
-    return Segmentation(Path(path).stem, seconds, hop_seconds, answer, labels, track)
+    broken = ""
+    if findings.broken:
+        broken = f"{str(findings.broken).rstrip('.')}; the segments end at {seconds:.2f} s."
+    return Segmentation(
+        Path(path).stem,
+        seconds,
+        hop_seconds,
+        answer,
+        labels,
+        track,
+        Classes.of(run.config),
+        broken,
+        findings.cancelled,
+    )
 
 
-def shares(track: Sequence[Segment]) -> dict[str, float]:
+def shares(track: Sequence[Segment], classes: Sequence[str]) -> dict[str, float]:
     """Return what part of the time each class has."""
     whole = sum(s.end - s.start for s in track)
     return {
-        name: sum(s.end - s.start for s in track if s.label == name) / whole for name in CLASSES
+        name: sum(s.end - s.start for s in track if s.label == name) / whole for name in classes
     }

@@ -15,7 +15,9 @@ from scipy.ndimage import median_filter
 
 from audioseg.errors import CourseError
 from audioseg.segmentation import METHODS
+from vggish.frontend import SAMPLE_RATE, WINDOW_SAMPLES
 
+WINDOW_SECONDS = WINDOW_SAMPLES / SAMPLE_RATE  # 0.975
 TINY = 1e-9  # keeps the logarithm of an impossible thing finite
 
 
@@ -77,15 +79,59 @@ def minimum_duration(labels: np.ndarray, *, seconds: float, hop_seconds: float) 
     return np.repeat(classes, lengths)
 
 
+def weights(
+    count: int, *, hop_seconds: float, window_seconds: float = WINDOW_SECONDS
+) -> np.ndarray:
+    """Return what each window of a recording counts as evidence.
+
+    Windows that overlap hear the same audio and are no independent witnesses. Each moment of the
+    audio is shared out among the windows that hear it; a window counts what it gets, measured in
+    windows. So one that no neighbour overlaps counts 1; of those that overlap eightfold, each
+    counts an eighth, but more near the ends, where fewer share; and all together count as many
+    windows as the audio is long.
+
+    Parameters
+    ----------
+    count : int
+        How many windows there are.
+    hop_seconds : float
+        From one to the next.
+    window_seconds : float
+        Their length.
+
+    Returns
+    -------
+    np.ndarray [shape=(count,)]
+        Between 0 and 1.
+    """
+    if not count:
+        return np.zeros(0)
+    starts = np.arange(count) * hop_seconds
+    ends = starts + window_seconds
+    edges = np.sort(np.concatenate([starts, ends]))
+    middles = (edges[:-1] + edges[1:]) / 2
+    sharing = np.searchsorted(starts, middles) - np.searchsorted(ends, middles)
+    shares = np.diff(edges) / np.maximum(sharing, 1)  # of gaps, which no window gets, too
+    until = np.concatenate([[0.0], np.cumsum(shares)])
+    return (np.interp(ends, edges, until) - np.interp(starts, edges, until)) / window_seconds
+
+
 def viterbi(
-    probabilities: np.ndarray, transition: np.ndarray, priors: np.ndarray, *, evidence: float = 1.0
+    probabilities: np.ndarray,
+    transition: np.ndarray,
+    priors: np.ndarray,
+    *,
+    evidence: float = 1.0,
+    weight: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the most likely sequence of classes.
 
     The network gives p(class | window). Divided by the class's prior this is proportional to
-    p(window | class), which is what a hidden Markov model asks for (Bourlard & Morgan, 1994).
-    librosa's ``sequence.viterbi_discriminative`` finds the same path, and the tests ask it; but
-    the compiler it brings takes seconds and 60 MB, where this takes 2 s for ten hours.
+    p(window | class), which is what a hidden Markov model asks for (Bourlard & Morgan, 1994). The
+    prior comes back once, at the start, and weighs there what evidence does: so a recording of
+    one window gets what the network says of it. librosa's ``sequence.viterbi_discriminative``
+    finds the same path, and the tests ask it; but the compiler it brings takes seconds and 60 MB,
+    where this takes 2 s for ten hours.
 
     Parameters
     ----------
@@ -96,8 +142,9 @@ def viterbi(
     priors : np.ndarray [shape=(classes,)]
         The share of each class where the network was trained.
     evidence : float
-        What a frame counts. Neighbouring windows share seven eighths of their audio, so they are
-        not independent witnesses, and less than 1 is fair.
+        What an independent witness counts, against the transition probabilities.
+    weight : np.ndarray [shape=(n,)], optional
+        What each frame counts of that, as :func:`weights` returns it; 1 by default.
 
     Returns
     -------
@@ -107,9 +154,11 @@ def viterbi(
     probabilities = np.asarray(probabilities, dtype=float)
     if not len(probabilities):
         return np.zeros(0, dtype=np.int64)
+    if weight is None:
+        weight = np.ones(len(probabilities))
     step = np.log(np.maximum(transition, TINY))
-    prior = np.log(np.maximum(priors, TINY))
-    heard = evidence * (np.log(np.maximum(probabilities, TINY)) - prior)
+    prior = evidence * np.log(np.maximum(priors, TINY))
+    heard = weight[:, None] * (evidence * np.log(np.maximum(probabilities, TINY)) - prior)
     best = prior + heard[0]
     came_from = np.zeros(heard.shape, dtype=np.int64)
     for i in range(1, len(heard)):
@@ -129,7 +178,7 @@ def smooth(
     *,
     hop_seconds: float,
     seconds: float = 1.5,
-    evidence: float = 0.125,
+    evidence: float = 1.0,
     transition: np.ndarray | None = None,
     priors: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -141,7 +190,8 @@ def smooth(
         Of one recording.
     method : str
         ``none`` takes the most probable class of each frame, ``median`` after :func:`median`,
-        ``minimum`` before :func:`minimum_duration`, and ``viterbi`` is :func:`viterbi`.
+        ``minimum`` before :func:`minimum_duration`, and ``viterbi`` is :func:`viterbi`, in which
+        a window counts what its overlap with the others leaves it (:func:`weights`).
     hop_seconds : float
         The time between frames.
     seconds : float
@@ -166,7 +216,14 @@ def smooth(
             raise SmoothingError(
                 "viterbi needs the transition probabilities and the priors of TRN: give both."
             )
-        return viterbi(probabilities, np.asarray(transition), np.asarray(priors), evidence=evidence)
+        weight = weights(len(probabilities), hop_seconds=hop_seconds)
+        return viterbi(
+            probabilities,
+            np.asarray(transition),
+            np.asarray(priors),
+            evidence=evidence,
+            weight=weight,
+        )
     if method == "median":
         probabilities = median(probabilities, seconds=seconds, hop_seconds=hop_seconds)
     labels = np.asarray(probabilities).argmax(axis=1)

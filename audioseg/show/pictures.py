@@ -1,4 +1,4 @@
-"""Pictures: label tracks under time, confusion, learning curves, shares; one colour a class.
+"""Pictures: label tracks under time, confusion, learning curves, shares; one look a class.
 
 Every function draws into the axes it is given, or makes a figure of its own, and returns the
 figure. Nothing is shown or saved here.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,38 +16,87 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from audioseg.labels import CLASSES, Segment
+from audioseg.labels import COURSE, Classes, Segment
 
-# of Okabe and Ito's palette: told apart in every common kind of colour vision, and, being of four
-# different lightnesses, in grey
-COLORS = {
-    "speech": "#0072B2",
-    "music": "#E69F00",
-    "speech+music": "#009E73",
-    "noise": "#C8C8C8",
-}
+# Okabe and Ito's palette: told apart in every common kind of colour vision. The first three, and
+# the grey of the background, are of four different lightnesses, so they differ in grey as well.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+HATCHES = ("", "///", "...")  # once all colours are used, they come again with these
+BACKGROUND_COLOR = "#C8C8C8"
 TRAINING, VALIDATION = "#555555", "#CC3311"  # curves; no class has these
 GOAL = 0.80
+LEGEND_COLUMNS = 7
 
 
-def legend(axes: Axes, classes: Sequence[str] = CLASSES, **where) -> None:
-    """Explain the classes' colours in a corner of the axes, or where matplotlib is told to."""
+class Look(NamedTuple):
+    """How a class is drawn: its ``color`` (``#rrggbb``) and matplotlib's ``hatch`` over it."""
+
+    color: str
+    hatch: str = ""
+
+
+def looks(classes: Classes) -> dict[str, Look]:
+    """Return how each class is drawn, and each label that is to be ignored.
+
+    The background is grey, the others have the colours of :data:`PALETTE` in their order, from
+    the eighth on with hatches; what is to be ignored is white with crosses. All are safe for
+    colour-blind readers, for 21 classes and the background.
+    """
+    others = [name for name in classes.names if name != classes.background]
+    styles = [Look(color, hatch) for hatch in HATCHES for color in PALETTE]
+    return {
+        **{name: styles[i % len(styles)] for i, name in enumerate(others)},
+        classes.background: Look(BACKGROUND_COLOR),
+        **dict.fromkeys(classes.ignore, Look("#FFFFFF", "xx")),
+    }
+
+
+# of the course's own corpus
+COLORS = {name: look.color for name, look in looks(COURSE).items() if name in COURSE.names}
+
+
+def _text_color(color: str) -> str:
+    """Return black or white, whichever is read better on a colour (WCAG 2, relative luminance)."""
+    channels = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = np.dot((0.2126, 0.7152, 0.0722), linear)
+    return "black" if luminance > 0.3 else "white"
+
+
+def legend(axes: Axes, classes: Classes = COURSE, **where) -> None:
+    """Explain the classes' looks in a corner of the axes, or where matplotlib is told to."""
     where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2} | where
-    handles = [Patch(color=COLORS[name], label=name) for name in classes]
-    axes.legend(handles=handles, ncols=len(classes), frameon=False, fontsize=9, **where)
+    handles = [
+        Patch(facecolor=look.color, hatch=look.hatch, edgecolor="white", linewidth=0, label=name)
+        for name, look in looks(classes).items()
+        if name in classes.names
+    ]
+    columns = min(len(handles), LEGEND_COLUMNS)
+    axes.legend(handles=handles, ncols=columns, frameon=False, fontsize=9, **where)
 
 
 def draw_track(
-    axes: Axes, track: Sequence[Segment], *, bottom: float = 0.0, height: float = 1.0
+    axes: Axes,
+    track: Sequence[Segment],
+    classes: Classes = COURSE,
+    *,
+    bottom: float = 0.0,
+    height: float = 1.0,
 ) -> None:
-    """Draw segments as boxes in their class's colour, along the time axis."""
-    for name in {segment.label for segment in track}:
+    """Draw segments as boxes in their class's look, along the time axis."""
+    look_of = looks(classes)
+    for name in sorted({segment.label for segment in track}):
         spans = [(s.start, s.end - s.start) for s in track if s.label == name]
-        axes.broken_barh(spans, (bottom, height), facecolors=COLORS[name], linewidth=0)
+        color, hatch = look_of[name]
+        edge = "#777777" if name in classes.ignore else "white"
+        axes.broken_barh(
+            spans, (bottom, height), facecolors=color, hatch=hatch, edgecolor=edge, linewidth=0
+        )
 
 
 def timeline(
     tracks: Mapping[str, Sequence[Segment]],
+    classes: Classes = COURSE,
     *,
     duration: float,
     start: float = 0.0,
@@ -60,6 +110,8 @@ def timeline(
     ----------
     tracks : mapping of str to sequence of Segment
         From top to bottom: the reference first, then estimates.
+    classes : Classes
+        Those of the corpus.
     duration : float
         Where the time axis ends, in seconds.
     start : float
@@ -89,10 +141,10 @@ def timeline(
     if samples is not None:
         _waveform(every[0], samples, sample_rate, start, duration)
     for axes, (name, track) in zip(every[len(every) - len(tracks) :], tracks.items(), strict=True):
-        draw_track(axes, track)
+        draw_track(axes, track, classes)
         axes.set(ylim=(0, 1), yticks=[])
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
-    legend(every[0])
+    legend(every[0], classes)
     if title:
         every[0].set_title(title, loc="right", fontsize=10)
     every[-1].set(xlim=(start, duration), xlabel="time / s")
@@ -115,7 +167,12 @@ def _waveform(
 
 
 def embeddings(
-    embedding: np.ndarray, track: Sequence[Segment], *, hop_seconds: float, title: str = ""
+    embedding: np.ndarray,
+    track: Sequence[Segment],
+    classes: Classes = COURSE,
+    *,
+    hop_seconds: float,
+    title: str = "",
 ) -> Figure:
     """Draw the embeddings of a recording, time to the right, above its label track.
 
@@ -125,6 +182,8 @@ def embeddings(
         One row a window.
     track : sequence of Segment
         What is heard when.
+    classes : Classes
+        Those of the corpus.
     hop_seconds : float
         The time between windows.
     title : str
@@ -148,21 +207,21 @@ def embeddings(
     )
     above.set_ylabel("dimension")
     above.set_title(title, loc="left", fontsize=10)
-    draw_track(below, track)
+    draw_track(below, track, classes)
     below.set(ylim=(0, 1), yticks=[], xlim=(0, end), xlabel="time / s")
-    legend(above, loc="lower right", bbox_to_anchor=(1, 1))
+    legend(above, classes, loc="lower right", bbox_to_anchor=(1, 1))
     return figure
 
 
-def class_shares(shares: Mapping[str, np.ndarray], classes: Sequence[str] = CLASSES) -> Figure:
+def class_shares(shares: Mapping[str, np.ndarray], classes: Classes = COURSE) -> Figure:
     """Draw what part of each split is of which class.
 
     Parameters
     ----------
     shares : mapping of str to np.ndarray [shape=(classes,)]
         The shares of each split, from top to bottom.
-    classes : sequence of str
-        Their names.
+    classes : Classes
+        Those of the corpus.
 
     Returns
     -------
@@ -171,11 +230,21 @@ def class_shares(shares: Mapping[str, np.ndarray], classes: Sequence[str] = CLAS
     figure, axes = plt.subplots(figsize=(10, 0.9 + 0.5 * len(shares)), layout="constrained")
     table = np.array(list(shares.values()))
     lefts = np.cumsum(table, axis=1) - table
-    for name, widths, left in zip(classes, table.T, lefts.T, strict=True):
-        bars = axes.barh(list(shares), widths, left=left, color=COLORS[name], height=0.7)
+    look_of = looks(classes)
+    for name, widths, left in zip(classes.names, table.T, lefts.T, strict=True):
+        color, hatch = look_of[name]
+        bars = axes.barh(
+            list(shares),
+            widths,
+            left=left,
+            color=color,
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0,
+            height=0.7,
+        )
         texts = [f"{width:.3f}" if width > 0.04 else "" for width in widths]
-        shade = "white" if name in ("speech", "speech+music") else "black"
-        axes.bar_label(bars, texts, label_type="center", color=shade)
+        axes.bar_label(bars, texts, label_type="center", color=_text_color(color))
     axes.set(xlim=(0, 1), xlabel="share of the windows")
     axes.invert_yaxis()
     legend(axes, classes)
@@ -232,7 +301,7 @@ def learning_curves(
 
 def confusion(
     matrix: np.ndarray,
-    classes: Sequence[str] = CLASSES,
+    classes: Classes = COURSE,
     *,
     title: str = "",
     axes: Axes | None = None,
@@ -243,8 +312,8 @@ def confusion(
     ----------
     matrix : np.ndarray [shape=(classes, classes)]
         ``matrix[i, j]`` counts frames of class ``i`` taken for ``j``.
-    classes : sequence of str
-        Their names.
+    classes : Classes
+        Those of the corpus.
     title : str
         What stands above.
     axes : Axes, optional
@@ -254,20 +323,29 @@ def confusion(
     -------
     Figure
     """
+    n = len(classes.names)
+    crowded = n > 6
     if axes is None:
-        _, axes = plt.subplots(figsize=(5.8, 4.6), layout="constrained")
+        size = (3.4 + 0.55 * n, 2.8 + 0.5 * n) if crowded else (5.8, 4.6)
+        _, axes = plt.subplots(figsize=size, layout="constrained")
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
     for (i, j), share in np.ndenumerate(shares):
         shade = "white" if share > 0.5 else "black"
-        text = f"{share:.3f}\n{matrix[i, j]:,}"
-        axes.text(j, i, text, ha="center", va="center", color=shade, fontsize=9)
-    axes.set_xticks(range(len(classes)), classes)
-    axes.set_yticks(range(len(classes)), classes)
+        text = f"{share:.2f}" if crowded else f"{share:.3f}\n{matrix[i, j]:,}"
+        if not crowded or matrix[i, j]:
+            size = 7 if crowded else 9
+            axes.text(j, i, text, ha="center", va="center", color=shade, fontsize=size)
+    longest = max(map(len, classes.names))
+    slant = {"rotation": 45, "ha": "right"} if crowded or longest > 14 else {}
+    axes.set_xticks(range(n), classes.names, **slant)
+    axes.set_yticks(range(n), classes.names)
+    look_of = looks(classes)
     for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
         for text in ticks:  # a coloured bar would be another thing to explain; names suffice
             text.set_fontweight("bold")
-            text.set_color("#777777" if text.get_text() == "noise" else COLORS[text.get_text()])
+            name = text.get_text()
+            text.set_color("#777777" if name == classes.background else look_of[name].color)
     axes.set(xlabel="estimate", ylabel="reference")
     axes.set_title(title, fontsize=10)
     return axes.figure

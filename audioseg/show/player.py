@@ -10,13 +10,13 @@ import base64
 import html
 import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import soundfile
 
-from audioseg.labels import Segment
-from audioseg.show.pictures import COLORS
+from audioseg.labels import COURSE, Classes, Segment
+from audioseg.show.pictures import Look, looks
 
 _numbers = itertools.count()  # players on one page must not answer to each other's clicks
 
@@ -46,6 +46,7 @@ def player(
     tracks: dict[str, Sequence[Segment]] | None = None,
     *,
     start: float = 0.0,
+    classes: Classes = COURSE,
 ) -> str:
     """Return a player as HTML; a click on a segment plays it.
 
@@ -59,6 +60,8 @@ def player(
         Bars below the player, by name, in seconds of the recording.
     start : float
         Where in the recording the samples start, in seconds.
+    classes : Classes
+        Those of the corpus.
 
     Returns
     -------
@@ -68,15 +71,31 @@ def player(
     """
     seconds = len(samples) / sample_rate
     name = f"player-{next(_numbers)}-{abs(hash((len(samples), float(np.sum(samples)))))}"
+    look_of = looks(classes)
     rows = "".join(
-        _bar(title, track, name, start, seconds) for title, track in (tracks or {}).items()
+        _bar(title, track, look_of, name, start, seconds) for title, track in (tracks or {}).items()
     )
     source = encoded(samples, sample_rate)
     audio = f'<audio id="{name}" controls preload="metadata" style="width:100%" src="{source}">'
     return f'<div style="max-width:900px">{audio}</audio>{rows}</div>'
 
 
-def _bar(title: str, track: Sequence[Segment], name: str, start: float, seconds: float) -> str:
+def background_of(look: Look) -> str:
+    """Return a look as a value of CSS's ``background``."""
+    if not look.hatch:
+        return look.color
+    angle = {"/": 45, ".": 0, "x": 135}[look.hatch[0]]
+    return f"repeating-linear-gradient({angle}deg,#0005 0 1px,transparent 1px 5px),{look.color}"
+
+
+def _bar(
+    title: str,
+    track: Sequence[Segment],
+    look_of: Mapping[str, Look],
+    name: str,
+    start: float,
+    seconds: float,
+) -> str:
     """Return a bar of segments, each as wide as it is long."""
     boxes = []
     for begin, end, label in track:
@@ -85,9 +104,10 @@ def _bar(title: str, track: Sequence[Segment], name: str, start: float, seconds:
             continue
         click = f"var a=document.getElementById('{name}');a.currentTime={left - start:.3f};a.play()"
         tip = html.escape(f"{label}, {begin:.2f} to {end:.2f} s", quote=True)
+        background = background_of(look_of[label])
         style = (
             f"position:absolute;top:0;bottom:0;left:{100 * (left - start) / seconds:.3f}%;"
-            f"width:{100 * (right - left) / seconds:.3f}%;background:{COLORS[label]};"
+            f"width:{100 * (right - left) / seconds:.3f}%;background:{background};"
             "cursor:pointer"
         )
         boxes.append(f'<span title="{tip}" style="{style}" onclick="{click}"></span>')

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audioseg.errors import CourseError
-from audioseg.labels import CLASSES
 
 if TYPE_CHECKING:
     import keras
 
 EMBEDDING_SIZE = 128
+EDGE_WINDOWS = 32  # four seconds of its first and last window that a sequence is continued by
 BLOCK_WINDOWS, MARGIN_WINDOWS = 4_096, 1_024  # of a long recording that are taken at once
 
 
@@ -56,6 +56,35 @@ def neighbours(embedding: np.ndarray, recording: np.ndarray, *, reach: int) -> n
     return embedding[np.clip(steps, first[:, None], last[:, None])]
 
 
+def pieces(recording: np.ndarray, *, longest: int, seed: int) -> np.ndarray:
+    """Cut recordings at random places, as if each piece were a recording of its own.
+
+    A network with context that has only seen long recordings does not know what the ends of one
+    look like, and a clip of a second is all end. Short pieces are as frequent as long ones: the
+    logarithm of their length is uniformly distributed.
+
+    Parameters
+    ----------
+    recording : np.ndarray [shape=(n,), dtype=int]
+        Which recording each window is of.
+    longest : int
+        The most windows in a piece; the fewest are 1.
+    seed : int
+        Where to cut.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=int]
+        Which piece each window is of, for :func:`neighbours` and :func:`excerpts`.
+    """
+    rng = np.random.default_rng(seed)
+    lengths = np.exp(rng.uniform(0.0, np.log(longest + 1), size=len(recording))).astype(int)
+    first = np.zeros(len(recording), dtype=bool)  # of a piece
+    first[np.cumsum(lengths)[np.cumsum(lengths) < len(recording)]] = True
+    first |= np.diff(recording, prepend=recording[:1]) != 0
+    return np.cumsum(first)
+
+
 def excerpts(
     values: np.ndarray, recording: np.ndarray, *, length: int, step: int | None = None
 ) -> np.ndarray:
@@ -68,7 +97,7 @@ def excerpts(
     recording : np.ndarray [shape=(n,), dtype=int]
         Which recording each is of.
     length : int
-        Windows in an excerpt. Recordings with fewer have none.
+        Windows in an excerpt. A recording with fewer is continued by its first and last window.
     step : int, optional
         Windows from the start of one to the start of the next; ``length`` by default. The last
         excerpt of a recording ends with it, and may overlap the one before.
@@ -77,13 +106,14 @@ def excerpts(
     -------
     np.ndarray [shape=(excerpts, length, ...)]
     """
-    starts: list[int] = []
+    rows = []
     edges = [0, *(np.flatnonzero(np.diff(recording)) + 1), len(recording)]
     for begin, end in pairwise(edges):
-        if end - begin >= length:
-            starts += range(begin, end - length, step or length)
-            starts.append(end - length)
-    return values[np.array(starts, dtype=int)[:, None] + np.arange(length)]
+        starts = [*range(begin, end - length, step or length), end - length]
+        if end - begin < length:
+            starts = [begin - (length - (end - begin)) // 2]
+        rows.append(np.clip(np.array(starts)[:, None] + np.arange(length), begin, end - 1))
+    return values[np.concatenate(rows)]
 
 
 def probabilities(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
@@ -99,6 +129,7 @@ def probabilities(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
     Returns
     -------
     np.ndarray [shape=(n, classes), dtype=float32]
+        Before its start and after its end a recording goes on as its first and its last window.
     """
     shape = input_shape(network)
     n = len(embedding)
@@ -106,9 +137,10 @@ def probabilities(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
     if shape == (None, EMBEDDING_SIZE):
         # a long recording goes block by block, each with what is heard before and after it
         for begin in range(0, n, BLOCK_WINDOWS):
-            left = max(0, begin - MARGIN_WINDOWS)
+            left = max(-EDGE_WINDOWS, begin - MARGIN_WINDOWS)
             end = min(n, begin + BLOCK_WINDOWS)
-            block = embedding[left : end + MARGIN_WINDOWS]
+            right = min(n + EDGE_WINDOWS, end + MARGIN_WINDOWS)
+            block = embedding[np.clip(np.arange(left, right), 0, n - 1)]
             answer = np.asarray(network(block[None].astype(np.float32), training=False))[0]
             parts.append(answer[begin - left : end - left])
     else:
@@ -129,8 +161,36 @@ def probabilities_of(
     return np.concatenate([probabilities(network, part) for part in np.split(embedding, edges)])
 
 
-def input_shape(network: keras.Model) -> tuple[int | None, ...]:
-    """Return a network's input shape without the batch, checked."""
+def probabilities_alone(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
+    """Return what a network says of each window if that is all there is of a recording.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Of one of the three input shapes above.
+    embedding : np.ndarray [shape=(n, 128)]
+        Windows of any recordings.
+
+    Returns
+    -------
+    np.ndarray [shape=(n, classes), dtype=float32]
+        What :func:`probabilities` returns of each of them alone.
+    """
+    shape = input_shape(network)
+    # beyond its ends a recording goes on as its first and last window: here, always the same one
+    copies = shape[0] or 2 * EDGE_WINDOWS + 1 if len(shape) == 2 else 1
+    parts = [np.zeros((0, network.output_shape[-1]), dtype=np.float32)]
+    for begin in range(0, len(embedding), BLOCK_WINDOWS // 8):
+        block = embedding[begin : begin + BLOCK_WINDOWS // 8].astype(np.float32)
+        if len(shape) == 2:
+            block = np.repeat(block[:, None], copies, axis=1)
+        answer = np.asarray(network(block, training=False))
+        parts.append(answer[:, EDGE_WINDOWS] if answer.ndim == 3 else answer)
+    return np.concatenate(parts)
+
+
+def input_shape(network: keras.Model, classes: int | None = None) -> tuple[int | None, ...]:
+    """Return a network's input shape without the batch, checked; its output for some classes."""
     shape = network.input_shape
     good = isinstance(shape, tuple) and shape[-1] == EMBEDDING_SIZE and len(shape) in (2, 3)
     if not good or (len(shape) == 3 and shape[1] is not None and shape[1] % 2 == 0):
@@ -139,9 +199,11 @@ def input_shape(network: keras.Model) -> tuple[int | None, ...]:
             "(None, K, 128) with an odd K, or (None, None, 128)."
         )
     sizes = network.output_shape
-    if sizes[-1] != len(CLASSES) or len(sizes) != (3 if len(shape) == 3 and not shape[1] else 2):
+    if classes is None:
+        classes = sizes[-1]
+    if sizes[-1] != classes or len(sizes) != (3 if len(shape) == 3 and not shape[1] else 2):
         raise NetworkError(
             f"The network's output has the shape {sizes} for an input of {shape}: a network "
-            f"ends in a softmax over the {len(CLASSES)} classes."
+            f"ends in a softmax over the {classes} classes."
         )
     return shape[1:]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from audioseg.errors import CourseError
-from audioseg.labels import CLASSES
+from audioseg.labels import BACKGROUND, Classes, LabelError
 
 FOLDER = Path("runs")
 CONFIG, METRICS, TEST = "config.json", "metrics.json", "test.json"
@@ -34,26 +34,30 @@ def _are_shares(value: Any, shape: tuple[int, ...]) -> bool:
     return fitting and np.allclose(shares.sum(axis=-1), 1)
 
 
-N = len(CLASSES)
+def _are_classes(value: Any) -> bool:
+    """Tell the names of classes."""
+    try:
+        Classes.of({"classes": value, "background": value[-1]})
+    except LabelError:
+        return False
+    return isinstance(value, list)
+
+
 TEXT = ("a text", lambda value: isinstance(value, str))
 NUMBER = ("a number", _is_number)
 SHARE = ("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 # of each field, what it should be, and how that is told
 FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "classes": (f"the classes {', '.join(CLASSES)}", lambda value: (*value,) == CLASSES),
+    "classes": ("a list of names of classes", _are_classes),
     "input": (" or ".join(INPUTS), lambda value: value in INPUTS),
     "hop_seconds": (
         "a number of seconds from 0.01 to 60",
         lambda value: _is_number(value) and 0.01 <= value <= 60,
     ),
-    "priors": (f"{N} shares that sum to 1", lambda value: _are_shares(value, (N,))),
-    "transitions": (
-        f"{N} rows of {N} shares that sum to 1",
-        lambda value: _are_shares(value, (N, N)),
-    ),
     "network": ("a network as Keras writes it", lambda value: isinstance(value, dict)),
     **dict.fromkeys(("network_sha256", "weights", "weights_sha256", "corpus", "smoothing"), TEXT),
     **dict.fromkeys(("val_accuracy", "val_majority_share", "val_macro_f1"), SHARE),
+    **dict.fromkeys(("val_short_accuracy", "val_short_macro_f1"), SHARE),
     **dict.fromkeys(("seconds", "val_minutes", "tst_accuracy", "tst_macro_f1"), NUMBER),
     **dict.fromkeys(("tst_event_f1_0.5s", "tst_event_f1_1.0s"), NUMBER),
 }
@@ -103,8 +107,29 @@ def read(path: Path) -> dict[str, Any]:
         except (TypeError, ValueError):  # nothing of the kind
             fits = False
         if not fits:
-            raise RunError(
-                f"{path} says {key} = {reprlib.repr(content[key])}, which is not {should_be}: "
-                "train that run again."
-            )
+            raise _misfit(path, key, content[key], should_be)
+    if path.name == CONFIG:
+        _check_config(path, content)
     return content
+
+
+def _check_config(path: Path, config: dict[str, Any]) -> None:
+    """Check what depends on how many classes there are, and say which is the background."""
+    n = len(config["classes"])
+    for key, what, shape in (
+        ("priors", f"{n} shares that sum to 1", (n,)),
+        ("transitions", f"{n} rows of {n} shares that sum to 1", (n, n)),
+    ):
+        try:
+            fits = _are_shares(config[key], shape)
+        except (TypeError, ValueError):
+            fits = False
+        if not fits:
+            raise _misfit(path, key, config[key], what)
+    if config.setdefault("background", BACKGROUND) not in config["classes"]:
+        raise _misfit(path, "background", config["background"], "one of the classes")
+
+
+def _misfit(path: Path, key: str, value: Any, should_be: str) -> RunError:
+    said = f"{path} says {key} = {reprlib.repr(value)}, which is not {should_be}"
+    return RunError(f"{said}: train that run again.")

@@ -13,15 +13,16 @@ import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from audioseg.files import replacing
-from audioseg.labels import CLASSES
+from audioseg.labels import IGNORED, Classes
 from audioseg.show import pictures
-from audioseg.training.context import input_shape, probabilities_of
+from audioseg.training.context import input_shape, probabilities_alone, probabilities_of
 from audioseg.training.fields import CONFIG, FOLDER, INPUTS, METRICS, TEST, RunError, read
 from audioseg.training.notebook import claim, difference
 from audioseg.training.scores import frame_scores
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FOLDER", "INPUTS", "Run", "RunError", "best", "claim", "corpus_of", "difference", "load",
-    "save", "table", "transitions", "write_test",
+    "save", "table", "transitions", "val_score", "write_test",
 ]  # fmt: skip
 
 WEIGHTS = "model.weights.h5"
+SHORT_SECONDS = 1.0  # how far apart the windows of VAL are that are scored alone
 AGREEMENT = 0.02  # between VAL accuracy as training saw it, and as the stored network repeats it
 
 
@@ -55,6 +57,8 @@ class Run(NamedTuple):
 def corpus_of(val: Any) -> str:
     """Return what tells corpora apart: the SHA-256 of the labels of their VAL, by recording.
 
+    What is to be ignored may have been left out or kept.
+
     Parameters
     ----------
     val : audioseg.features.dataset.Frames
@@ -65,7 +69,13 @@ def corpus_of(val: Any) -> str:
     str
         64 hexadecimal digits.
     """
-    return hashlib.sha256(val.recording.tobytes() + val.label.tobytes()).hexdigest()
+    known = val.label != IGNORED
+    # a recording from which something was left out stands there as several of one name
+    names = getattr(val, "names", None) or range(int(val.recording.max(initial=0)) + 1)
+    number = np.cumsum([0, *(a != b for a, b in pairwise(names))])
+    return hashlib.sha256(
+        number[val.recording][known].tobytes() + val.label[known].tobytes()
+    ).hexdigest()
 
 
 def transitions(labels: np.ndarray, recording: np.ndarray, *, classes: int) -> np.ndarray:
@@ -145,19 +155,21 @@ def save(
     import pandas as pd
 
     place = Path(place)
-    input_shape(network)
-    priors = np.bincount(trn.label, minlength=len(CLASSES)) / len(trn.label)
+    classes = Classes.of(dataset)
+    count = len(classes.names)
+    input_shape(network, count)
+    priors = np.bincount(trn.label, minlength=count) / len(trn.label)
     config = {
         "name": place.name,
         "notebook": f"{place.name}.ipynb",
         "parameters": dict(parameters),
-        "classes": list(CLASSES),
+        **classes.said(),
         "input": input,
         "hop_seconds": float(trn.hop_seconds),
         "weights": dataset["weights"],
         "weights_sha256": dataset["weights_sha256"],
         "priors": priors.tolist(),
-        "transitions": transitions(trn.label, trn.recording, classes=len(CLASSES)).tolist(),
+        "transitions": transitions(trn.label, trn.recording, classes=count).tolist(),
         "keras": keras.__version__,
         "network": keras.saving.serialize_keras_object(network),
     }
@@ -170,7 +182,10 @@ def save(
         _write_json(aside / CONFIG, config)
         stored = _network_of(config, aside / WEIGHTS, place)
         answer = probabilities_of(stored, getattr(val, input), val.recording)
-        scores = frame_scores(val.label, answer.argmax(axis=1))
+        scores = frame_scores(val.label, answer.argmax(axis=1), classes=count)
+        step = max(1, round(SHORT_SECONDS / float(val.hop_seconds)))
+        alone = probabilities_alone(stored, getattr(val, input)[::step])
+        short = frame_scores(val.label[::step], alone.argmax(axis=1), classes=count)
         seen = list(history.get("val_accuracy", [])) or [scores.accuracy]
         if min(abs(value - scores.accuracy) for value in seen) > AGREEMENT:
             raise RunError(
@@ -184,14 +199,17 @@ def save(
             "name": place.name,
             "weights": dataset["weights"],
             "weights_sha256": dataset["weights_sha256"],
+            "classes": list(classes.names),
             "seed": parameters.get("SEED"),
             "corpus": corpus_of(val),
             "val_minutes": round(len(val.label) * float(val.hop_seconds) / 60, 1),
             "val_accuracy": scores.accuracy,
             "val_majority_share": float(np.mean(val.label == priors.argmax())),
             "val_macro_f1": scores.macro_f1,
+            "val_short_accuracy": short.accuracy,
+            "val_short_macro_f1": short.macro_f1,
             "val_balanced_accuracy": scores.balanced_accuracy,
-            "val_f1": dict(zip(CLASSES, scores.f1.tolist(), strict=True)),
+            "val_f1": dict(zip(classes.names, scores.f1.tolist(), strict=True)),
             "seconds": round(float(seconds), 1),
             "epochs": len(history["loss"]),
             "network_parameters": network.count_params(),
@@ -200,7 +218,7 @@ def save(
         epochs = pd.RangeIndex(1, metrics["epochs"] + 1, name="epoch")
         pd.DataFrame(history, index=epochs).to_csv(aside / "history.csv", lineterminator="\n")
         title = f"{place.name}\nVAL: accuracy {scores.accuracy:.3f}, macro F1 {scores.macro_f1:.3f}"
-        figure = pictures.confusion(scores.confusion, title=title)
+        figure = pictures.confusion(scores.confusion, classes, title=title)
         figure.savefig(aside / "confusion.png", dpi=110)
         plt.close(figure)
         if place.exists():
@@ -290,7 +308,16 @@ def table(folder: str | os.PathLike = FOLDER) -> list[dict[str, Any]]:
     rows = []
     for place in _complete(Path(folder)):
         rows.append(read(place / METRICS) | read(place / TEST) | {"name": place.name})
-    return sorted(rows, key=lambda row: (-row["val_macro_f1"], row["name"]))
+    return sorted(rows, key=lambda row: (-val_score(row), row["name"]))
+
+
+def val_score(metrics: Mapping[str, Any]) -> float:
+    """Return what runs are chosen by: the mean macro F1 of whole recordings and one-second clips.
+
+    A run from before clips were scored has that of whole recordings.
+    """
+    whole = metrics["val_macro_f1"]
+    return (whole + metrics.get("val_short_macro_f1", whole)) / 2
 
 
 def best(
@@ -299,7 +326,7 @@ def best(
     weights_sha256: str | None = None,
     corpus: str | None = None,
 ) -> str:
-    """Return the name of the run with the highest macro F1 on VAL.
+    """Return the name of the run that is best on VAL, by :func:`val_score`.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from audioseg.errors import CourseError
-from audioseg.labels import CLASSES
+from audioseg.labels import IGNORED
 
 
 class ScoreError(CourseError):
@@ -31,16 +31,16 @@ class FrameScores(NamedTuple):
 
 
 def frame_scores(
-    reference: np.ndarray, estimate: np.ndarray, *, classes: int = len(CLASSES)
+    reference: np.ndarray, estimate: np.ndarray, *, classes: int | None = None
 ) -> FrameScores:
     """Compare frame labels.
 
     Parameters
     ----------
     reference, estimate : np.ndarray [shape=(n,), dtype=int]
-        Class numbers.
-    classes : int
-        How many classes there are.
+        Class numbers. Where the reference is -1 (``labels.IGNORED``), a frame does not count.
+    classes : int, optional
+        How many classes there are; by default as many as the labels need.
 
     Returns
     -------
@@ -60,7 +60,11 @@ def frame_scores(
             f"The reference has the shape {reference.shape} and the estimate {estimate.shape}: "
             "give one label a frame for both."
         )
+    known = reference != IGNORED
+    reference, estimate = reference[known], estimate[known]
     both = np.concatenate([reference, estimate])
+    if classes is None:
+        classes = int(both.max(initial=0)) + 1
     if len(both) and (both.min() < 0 or both.max() >= classes):
         raise ScoreError(
             f"Labels reach from {both.min()} to {both.max()}, but the classes are 0 to "

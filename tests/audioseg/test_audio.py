@@ -306,3 +306,54 @@ def test_chunks_that_lead_before_the_start_of_the_file(tmp_path):
     (tmp_path / "a.w64").write_bytes(data)
     with pytest.raises(AudioError, match=r"a\.w64"):
         whole(tmp_path / "a.w64")
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_channels_that_cancel_give_the_louder_one(tmp_path, rate):
+    rng = np.random.default_rng(0)
+    left = np.concatenate([np.zeros(rate), rng.normal(0, 0.1, 3 * rate + 77)])
+    cases = {
+        "opposite": (np.stack([left, -left], axis=1), left, True),
+        "nearly": (np.stack([0.9 * left, -left], axis=1), 0.9 * left, True),
+        "one silent": (np.stack([left, 0 * left], axis=1), left / 2, False),
+        "both": (np.stack([left, left], axis=1), left, False),
+    }
+    for name, (stereo, expected, cancelled) in cases.items():
+        path = tmp_path / f"{name}.wav"
+        soundfile.write(path, stereo, rate, subtype="FLOAT")
+        findings = audio.Findings()
+        heard = np.concatenate(
+            list(audio.read_16k_blocks(path, sample_rate=rate, findings=findings))
+        )
+        np.testing.assert_allclose(heard, expected, atol=1e-6)
+        assert findings.cancelled == cancelled
+        np.testing.assert_array_equal(load(path, sample_rate=rate), heard)
+
+
+def broken_files(folder):
+    """Break real files of 10 s of noise; yield each, and about how many seconds come before."""
+    samples = np.random.default_rng(0).normal(0, 0.1, 10 * RATE)
+    for suffix in ("wav", "flac", "ogg", "mp3"):
+        path = folder / f"cut.{suffix}"
+        soundfile.write(path, samples, RATE)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        yield path, 5.0
+    flac = folder / "flipped.flac"
+    soundfile.write(flac, samples, RATE)
+    content = bytearray(flac.read_bytes())
+    content[len(content) * 7 // 10] ^= 16
+    flac.write_bytes(content)
+    yield flac, 7.0
+    mp4 = encode(folder / "cut.m4a", samples, "aac", movflags="faststart")
+    mp4.write_bytes(mp4.read_bytes()[: mp4.stat().st_size // 2])
+    yield mp4, 5.0
+
+
+def test_half_a_file_is_refused_or_read_as_far_as_it_goes(tmp_path):
+    for path, seconds in broken_files(tmp_path):
+        with pytest.raises(audio.AudioError):
+            load(path)
+        findings = audio.Findings()
+        heard = np.concatenate(list(audio.read_16k_blocks(path, findings=findings)))
+        assert seconds - 1.5 < len(heard) / RATE < seconds + 0.6, path
+        assert path.name in str(findings.broken)

@@ -40,7 +40,9 @@ def test_a_plain_track(tmp_path):
     ],
 )
 def test_what_is_meant_is_read(tmp_path, text, encoding):
-    assert read_label_track(track(tmp_path, text, encoding)) == [(0.0, 1.5, "speech")]
+    assert read_label_track(track(tmp_path, text, encoding), classes=CLASSES) == [
+        (0.0, 1.5, "speech")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_what_is_meant_is_read(tmp_path, text, encoding):
 def test_what_is_not_plain_is_refused_by_line(tmp_path, line, says):
     path = track(tmp_path, f"0.0\t0.5\tspeech\n{line}\n")
     with pytest.raises(LabelError, match=says) as error:
-        read_label_track(path, duration=5.0)
+        read_label_track(path, classes=CLASSES, duration=5.0)
     assert "line 2" in str(error.value)
     assert "\n" not in str(error.value)
 

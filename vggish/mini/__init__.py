@@ -4,7 +4,3 @@
 that it learnt from, listed in ``bank.csv``), ``mixing`` (windows of that audio) and ``train`` made
 it.
 """
-
-from vggish.mini.network import load_mini
-
-__all__ = ["load_mini"]

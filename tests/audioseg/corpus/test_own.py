@@ -66,7 +66,7 @@ def test_any_format_becomes_the_course_s_layout(own, tmp_path):
         assert rate == 16_000 and samples.ndim == 1
         assert len(samples) / rate == row.seconds
         (segment,) = labels.read_label_track(path.with_suffix(".txt"), duration=row.seconds)
-        assert segment.label == "music"
+        assert segment.label == "Music"
         inside = samples[1_600 : int(segment.end * 16_000) - 3_200]
         assert inside.std() == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
         assert samples[int(segment.end * 16_000) + 3_200 :].std() < 0.02
@@ -109,7 +109,7 @@ def test_bad_recordings_are_named_and_the_rest_is_done(own, tmp_path, capsys):
     (own / "late.flac").write_bytes((own / "two.flac").read_bytes())
     (own / "late.txt").write_text("0\t99\tspeech\n")
     (own / "odd.flac").write_bytes((own / "two.flac").read_bytes())
-    (own / "odd.txt").write_text("0\t1\tshouting\n")
+    (own / "odd.txt").write_text("0\tone\tshouting\n")
     (own / "two.wav").write_bytes((own / "two.flac").read_bytes())
     hidden = own / ".ipynb_checkpoints"
     hidden.mkdir()
@@ -228,9 +228,12 @@ def test_what_may_be_amiss_is_noted(own, tmp_path, capsys):
         "1",
     ]
     assert main(argv) == 0
-    _, *notes = capsys.readouterr().out.splitlines()
+    _, classes, *notes = capsys.readouterr().out.splitlines()
+    assert classes == "classes: Music, speech, speech+music, noise; without a label: noise"
+    # three tracks say Music, which is the class; one says music
+    assert notes.pop(0) == "note: the label 'music' (1 segment, as in one) is read as 'Music'."
     assert [note.partition(", so")[0] for note in notes[:2]] == [
-        "note: VAL holds no speech and no music and no speech+music",
+        "note: VAL holds no Music and no speech and no speech+music",
         "note: TST holds no speech and no speech+music",
     ]
     # of 28 s 3, 3, 2.5, 3 and 2 are labelled

@@ -50,12 +50,32 @@ def test_references_have_no_gaps(corpus):
         evaluation.references(folder, "TST", ["a"])
 
 
+def test_excerpts_are_as_files_of_their_own(corpus):
+    folder, frames = corpus
+    reference = evaluation.references(folder, "TST", frames.names)
+    short, cut = evaluation.excerpts(frames, reference, 2.0)
+    assert [one.seconds for one in cut] == [2.0] * (4 + 2)  # of 9 s and 6 s, on a grid of 0.12 s
+    assert np.bincount(short.recording).tolist() == [9] * 6
+    for number, one in enumerate(cut):
+        times = feat_ext.window_times(9, HOP)
+        expected = feat_ext.frame_labels(one.track, times, classes=CLASSES)
+        assert (short.label[short.recording == number] == expected).all()
+    whole, same = evaluation.excerpts(frames, reference, 9.0)
+    assert [one.seconds for one in same] == [9.0, 6.0]
+    assert (whole.label == frames.label).all() and (whole.recording == frames.recording).all()
+
+
 def test_what_is_right_scores_1_and_is_smoothed_by_recording(corpus):
     folder, frames = corpus
     reference = evaluation.references(folder, "TST", frames.names)
     lengths = [one.seconds for one in reference]
     certain = np.eye(len(CLASSES))[frames.label]
-    config = {"transitions": np.full((4, 4), 0.25), "priors": np.full(4, 0.25), "hop_seconds": HOP}
+    config = {
+        "classes": CLASSES,
+        "transitions": np.full((4, 4), 0.25),
+        "priors": np.full(4, 0.25),
+        "hop_seconds": HOP,
+    }
     for how in evaluation.CANDIDATES.values():
         estimate = evaluation.estimate(certain, frames, lengths, config, **how)
         assert [track[-1].end for track in estimate.tracks] == lengths
@@ -70,7 +90,7 @@ def test_what_is_right_scores_1_and_is_smoothed_by_recording(corpus):
 def test_conditions_are_those_of_the_segment_that_is_heard(corpus):
     folder, frames = corpus
     reference = evaluation.references(folder, "TST", frames.names)
-    about = evaluation.conditions(folder, frames, reference)
+    about = evaluation.conditions(folder, frames, reference, CLASSES)
     assert len(about) == len(frames.label)
     assert about.voice.notna().equals(about.label.str.contains("speech"))
     assert about.artist.notna().equals(about.label.str.contains("music"))
@@ -78,7 +98,7 @@ def test_conditions_are_those_of_the_segment_that_is_heard(corpus):
     first = about[about.recording == "b"].iloc[0]  # before the first segment of the table
     assert (first.label, first.to_boundary) == ("noise", pytest.approx(1 - 0.4875))
     (folder / "segments.csv").unlink()  # as in a corpus of one's own
-    less = evaluation.conditions(folder, frames, reference)
+    less = evaluation.conditions(folder, frames, reference, CLASSES)
     assert list(less) == ["recording", "time", "label", "to_boundary"]
 
 
@@ -86,7 +106,7 @@ def test_conditions_are_those_of_the_segment_that_is_heard(corpus):
 def test_by_group_counts_each_class(corpus):
     folder, frames = corpus
     about = evaluation.conditions(
-        folder, frames, evaluation.references(folder, "TST", frames.names)
+        folder, frames, evaluation.references(folder, "TST", frames.names), CLASSES
     )
     right = (about.label == "speech").to_numpy()
     table = evaluation.by_group(about, right, "voice")
@@ -109,3 +129,22 @@ def test_worst_stretch_is_of_one_recording():
     assert start + 10 >= 0.4875 + 199 * HOP  # the whole of it
     # a recording shorter than the stretch
     assert evaluation.worst_stretch(wrong[200:], recording[200:], hop_seconds=HOP)[0] == 1
+
+
+def test_what_is_to_be_ignored_is_not_scored(tmp_path):
+    (tmp_path / "TST").mkdir()
+    (tmp_path / "recordings.csv").write_text("recording,seconds\na,12\n")
+    track = [Segment(0, 4, "speech"), Segment(4, 8, "?"), Segment(8, 12, "music")]
+    write_label_track(tmp_path / "TST" / "a.txt", track)
+    reference = evaluation.references(tmp_path, "TST", ["a"])
+    times = feat_ext.window_times(93)
+    label = feat_ext.frame_labels(track, times, classes=CLASSES, ignore=("?",))
+    frames = Frames(None, None, label, np.zeros(93, int), ("a",), HOP)
+    # in the middle, where nothing is scored, it says what it likes
+    for middle in ("speech", "noise", "music"):
+        said = [Segment(0, 4, "speech"), Segment(4, 8, middle), Segment(8, 12, "music")]
+        labels = np.where(label < 0, CLASSES.index(middle), label)
+        scores = evaluation.score(frames, reference, evaluation.Estimate(labels, [said], CLASSES))
+        assert set(scores.values()) == {1.0}
+    about = evaluation.conditions(tmp_path, frames, reference, CLASSES)
+    assert about.label.isna().sum() == (label == -1).sum() > 0

@@ -29,7 +29,7 @@ def test_export(tmp_path):
     assert [row["label"] for row in rows] == ["speech", "speech+music", "music"]
     assert {row["probability"] for row in rows} == {"0.800"}
     rttm = files[2].read_text().splitlines()
-    assert rttm[1] == "SPEAKER on_hold 1 1.627 0.600 <NA> <NA> speech+music <NA> <NA>"
+    assert rttm[1] == "SPEAKER on_hold 1 1.6275 0.600 <NA> <NA> speech+music <NA> <NA>"
     assert all(len(line.split(" ")) == 10 for line in rttm)
 
 

@@ -12,7 +12,12 @@ from audioseg.training import runs
 from audioseg.training.context import probabilities
 from vggish.embedding import load_embedding
 
-CONFIG = {"hop_seconds": 0.12, "transitions": np.full((4, 4), 0.25), "priors": np.full(4, 0.25)}
+CONFIG = {
+    "classes": CLASSES,
+    "hop_seconds": 0.12,
+    "transitions": np.full((4, 4), 0.25),
+    "priors": np.full(4, 0.25),
+}
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +69,6 @@ def test_a_run_takes_the_embedding_that_it_was_trained_on(tmp_path, mini):
 
 def test_shares_are_of_time():
     track = [Segment(0, 1, "speech"), Segment(1, 3, "music"), Segment(3, 4, "speech")]
-    assert segments.shares(track) == {
+    assert segments.shares(track, CLASSES) == {
         "speech": 0.5, "music": 0.5, "speech+music": 0.0, "noise": 0.0
     }  # fmt: skip

@@ -2,7 +2,7 @@ from itertools import groupby
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from librosa.sequence import viterbi_discriminative
 
@@ -55,6 +55,7 @@ def test_viterbi_finds_the_best_of_all_paths():
     assert (smoothing.viterbi(answer, switch, priors) == best).all()
 
 
+@settings(deadline=None)  # librosa compiles at its first call
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from([1.0, 0.125, 0.03]))
 def test_viterbi_finds_librosa_s_path(seed, n, evidence):
     rng = np.random.default_rng(seed)
@@ -68,9 +69,37 @@ def test_viterbi_finds_librosa_s_path(seed, n, evidence):
         return powers / powers.sum(axis=-1, keepdims=True)
 
     theirs = viterbi_discriminative(
-        weakened(answer).T, switch, p_state=weakened(priors), p_init=priors
+        weakened(answer).T, switch, p_state=weakened(priors), p_init=weakened(priors)
     )
     assert (smoothing.viterbi(answer, switch, priors, evidence=evidence) == theirs).all()
+
+
+@given(st.integers(1, 60), st.floats(0.05, 3))
+def test_windows_count_together_what_the_audio_is_long(count, hop):
+    weight = smoothing.weights(count, hop_seconds=hop)
+    heard = (count - 1) * min(hop, smoothing.WINDOW_SECONDS) + smoothing.WINDOW_SECONDS
+    assert weight.sum() == pytest.approx(heard / smoothing.WINDOW_SECONDS)
+    assert (weight > 0).all() and (weight < 1 + 1e-9).all()
+    assert weight == pytest.approx(weight[::-1])
+
+
+def test_a_window_counts_what_its_overlap_leaves_it():
+    assert smoothing.weights(1, hop_seconds=HOP) == pytest.approx([1])
+    assert smoothing.weights(3, hop_seconds=2.0) == pytest.approx([1, 1, 1])  # none overlaps
+    half = smoothing.weights(4, hop_seconds=0.5, window_seconds=1.0)
+    assert half == pytest.approx([0.75, 0.5, 0.5, 0.75])
+    assert smoothing.weights(40, hop_seconds=HOP)[20] == pytest.approx(HOP / 0.975)
+    assert not len(smoothing.weights(0, hop_seconds=HOP))
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([4, 1, 0.25]))
+def test_a_recording_of_one_window_gets_what_the_network_says(seed, evidence):
+    rng = np.random.default_rng(seed)
+    answer, priors = rng.dirichlet(np.full(4, 0.3), 1), np.array([0.97, 0.01, 0.01, 0.01])
+    labels = smoothing.smooth(
+        answer, "viterbi", hop_seconds=HOP, evidence=evidence, transition=SWITCH, priors=priors
+    )
+    assert labels.tolist() == [answer[0].argmax()]
 
 
 @given(st.lists(st.integers(0, 3), max_size=80), st.integers(0, 12))

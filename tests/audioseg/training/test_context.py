@@ -1,4 +1,6 @@
+import keras
 import numpy as np
+import pytest
 
 from audioseg.training import context
 
@@ -21,4 +23,56 @@ def test_neighbours_stay_in_their_recording():
 def test_excerpts_cover_their_recordings():
     recording = np.repeat([0, 1, 2], [10, 3, 4])
     cut = context.excerpts(np.arange(17), recording, length=4)
-    assert cut.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [6, 7, 8, 9], [13, 14, 15, 16]]
+    assert cut.tolist() == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+        [6, 7, 8, 9],
+        [10, 11, 12, 12],  # shorter than an excerpt, and goes on as it ends
+        [13, 14, 15, 16],
+    ]
+    assert context.excerpts(np.array([7]), np.array([0]), length=3).tolist() == [[7, 7, 7]]
+
+
+def test_pieces_are_of_one_recording_and_of_all_lengths():
+    recording = np.repeat([0, 1, 2], [5_000, 1, 7_000])
+    number = context.pieces(recording, longest=64, seed=1)
+    assert (np.diff(number) >= 0).all() and (np.diff(number) <= 1).all()
+    assert all(len(set(recording[number == one])) == 1 for one in np.unique(number))
+    lengths = np.bincount(number)
+    lengths = lengths[lengths > 0]
+    assert set(lengths) >= set(range(1, 20)) and lengths.max() <= 64
+    # uniform in the logarithm: as many of 1 to 7 as of 8 to 64, give or take four deviations
+    assert abs((lengths < 8).mean() - 0.5) < 4 * 0.5 / np.sqrt(len(lengths))
+    assert (number == context.pieces(recording, longest=64, seed=1)).all()
+    assert (number != context.pieces(recording, longest=64, seed=2)).any()
+
+
+def test_a_sequence_goes_on_as_it_ends():
+    inputs = keras.Input((None, 128))
+    around = keras.layers.AveragePooling1D(2 * 9 + 1, strides=1, padding="valid")(
+        keras.layers.ZeroPadding1D(9)(inputs)
+    )
+    network = keras.Model(inputs, keras.layers.Activation("linear")(around[..., :4]))
+    same = np.full((1, 128), 5.0)
+    for n in (1, 3, 5_000):  # silence at the ends would be heard
+        answer = context.probabilities(network, np.repeat(same, n, axis=0))
+        assert answer.shape == (n, 4)
+        np.testing.assert_allclose(answer, 5.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(128,), (9, 128), (None, 128)])
+def test_a_window_alone_is_a_recording_of_one_window(shape):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(shape)
+    if shape == (None, 128):
+        outputs = keras.layers.Conv1D(4, 5, padding="same", activation="softmax")(inputs / 255)
+    else:
+        flat = keras.layers.Flatten()(inputs / 255)
+        outputs = keras.layers.Dense(4, activation="softmax")(flat)
+    network = keras.Model(inputs, outputs)
+    windows = np.random.default_rng(0).integers(0, 256, (5, 128), dtype=np.uint8)
+    each = [context.probabilities(network, window[None])[0] for window in windows]
+    # sums of 9 * 128 products of float32, with a margin of ten
+    bound = 10 * 9 * 128 * np.finfo(np.float32).eps
+    np.testing.assert_allclose(context.probabilities_alone(network, windows), each, atol=bound)
+    assert context.probabilities_alone(network, windows[:0]).shape == (0, 4)

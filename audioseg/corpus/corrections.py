@@ -1,0 +1,116 @@
+"""Corrected label tracks into a corpus: who is in which split stays as it was."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from audioseg.corpus import own
+from audioseg.corpus.folder import CORPUS, read_done, write_csv, writing
+from audioseg.corpus.sound import CorpusError
+from audioseg.labels import LabelError, read_classes
+from audioseg.tracks import read_track
+from vggish.download import sha256_of
+
+HOME = "TRN"  # where corrections go: in VAL or TST they would change what scores are compared on
+
+
+def adopt(
+    tracks: str | os.PathLike,
+    recordings: str | os.PathLike,
+    corpus: str | os.PathLike,
+    *,
+    groups: str | os.PathLike | None = None,
+    tier: str | None = None,
+) -> own.Adopted:
+    """Take recordings with corrected label tracks into TRN of a corpus of one's own.
+
+    Where ``<name>.review.txt`` lies beside a track, only the stretches that it names count as
+    corrected: the rest keeps the labels that it has in the corpus, or is of no class (``?``).
+
+    Parameters
+    ----------
+    tracks : str or PathLike
+        A folder of label tracks, as ``audioseg segment`` writes it.
+    recordings : str or PathLike
+        The folder of the recordings, as it was given to ``audioseg segment``.
+    corpus : str or PathLike
+        Its folder, as ``data/tapes``.
+    groups : str or PathLike, optional
+        As for :func:`audioseg.corpus.own.adopt`; ``groups.csv`` beside the recordings by default.
+    tier : str, optional
+        Of label tracks from Praat and ELAN, the tier that holds the labels.
+
+    Returns
+    -------
+    own.Adopted
+        The recordings that were adopted, and the reason for each that was not.
+
+    Raises
+    ------
+    CorpusError
+        If there is no such corpus, or nothing to adopt.
+    """
+    tracks, recordings, corpus = Path(tracks), Path(recordings), Path(corpus)
+    done = read_done(corpus)
+    if not done or corpus.name == CORPUS:
+        raise CorpusError(
+            f"{corpus} is no corpus of your own: make one with `audioseg corpus --own` first."
+        )
+    for folder in (tracks, recordings):
+        if not folder.is_dir():
+            raise CorpusError(f"{folder} is no folder: name the one that it is in.")
+    classes = read_classes(corpus)
+    found, failed = own.find_recordings(recordings, tier, tracks)
+    path = Path(groups) if groups else recordings / own.GROUPS_FILE
+    table = own.read_groups(path, recordings, found) if path.exists() else pd.DataFrame()
+    home = {row["groups"]: row["split"] for row in done.values()}
+    items = []
+    for name, (audio, track) in found.items():
+        before = done.get(name)
+        group = (
+            before["groups"] if before else str(table.group.get(name, name) if len(table) else name)
+        )
+        split = before["split"] if before else home.get(group, HOME)
+        try:
+            read_track(track, classes=classes.labels, tier=tier)
+            if split != HOME:
+                raise CorpusError(
+                    f"{audio} belongs to {split}, by which runs are compared, so its corrections "
+                    f"cannot go into {HOME}: leave it out, or make the corpus anew."
+                )
+            if before and before["source"][:32] != sha256_of(audio)[:32]:
+                raise CorpusError(
+                    f"{audio} is another recording than {name} of {corpus}: rename it."
+                )
+        except (LabelError, CorpusError) as error:
+            failed[str(audio)] = str(error)
+            continue
+        review = track.with_name(f"{track.stem}.review.txt")
+        items.append(
+            {
+                "recording": name,
+                "split": split,
+                "groups": group,
+                "path": str(audio),
+                "track": str(track),
+                "review": str(review) if review.exists() else None,
+                "done": before,
+            }
+        )
+    rows = []
+    with writing(corpus):
+        for item in items:
+            row = own.convert(item, corpus, classes, tier)
+            if "error" in row:
+                failed[row["path"]] = row["error"]
+            else:
+                rows.append(row)
+        done |= {row["recording"]: row for row in rows}
+        write_csv(corpus / "recordings.csv", pd.DataFrame([done[name] for name in sorted(done)]))
+    if not rows:
+        reason = next(iter(failed.values()), f"{tracks} holds no label track of a recording there")
+        raise CorpusError(f"nothing was adopted: {reason}")
+    return own.Adopted(pd.DataFrame(rows), failed)

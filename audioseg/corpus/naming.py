@@ -1,0 +1,93 @@
+"""Which classes a corpus of one's own has: those that its label tracks name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from audioseg.corpus.sound import CorpusError
+from audioseg.labels import UNKNOWN, Classes, LabelError, Segment, spelling
+
+
+def classes_of(
+    tracks: Mapping[str, Sequence[Segment]],
+    *,
+    classes: Sequence[str] | None = None,
+    background: str = "noise",
+    ignore: Sequence[str] = (),
+) -> Classes:
+    """Return the classes of a corpus.
+
+    Parameters
+    ----------
+    tracks : mapping of str to sequence of Segment
+        The label track of each recording.
+    classes : sequence of str, optional
+        The classes, in the order of their numbers; by default those that the tracks name, in
+        alphabetical order. Of labels that differ in capitals only, the most frequent names the
+        class.
+    background : str
+        The class of time without a label; the last, if it is not among the others.
+    ignore : sequence of str
+        Labels that are no class. ``?`` always is one.
+
+    Returns
+    -------
+    Classes
+
+    Raises
+    ------
+    CorpusError
+        If these cannot be classes, or are too few or too many.
+    """
+    ignore = tuple(dict.fromkeys((*ignore, UNKNOWN)))
+    if classes is None:
+        counts = label_counts(tracks)
+        spelled: dict[str, str] = {}
+        for label in sorted(counts, key=lambda label: (-counts[label], label)):
+            spelled.setdefault(label.casefold(), label)
+        aside = {name.casefold() for name in (*ignore, background)}
+        classes = sorted(name for key, name in spelled.items() if key not in aside)
+    names = tuple(classes)
+    if background not in names:
+        names = (*names, background)
+    found = Classes(names, background, ignore)
+    try:
+        found.check()
+    except LabelError as error:
+        raise CorpusError(str(error)) from None
+    return found
+
+
+def label_counts(tracks: Mapping[str, Sequence[Segment]]) -> Counter[str]:
+    """Count the segments of each label."""
+    return Counter(segment.label for track in tracks.values() for segment in track)
+
+
+def odd_spellings(tracks: Mapping[str, Sequence[Segment]], classes: Classes) -> list[str]:
+    """Return a sentence for each label that looks like another one with a slip of the pen.
+
+    Parameters
+    ----------
+    tracks : mapping of str to sequence of Segment
+        As people wrote them, by recording.
+    classes : Classes
+        As :func:`classes_of` returns them.
+    """
+    counts, said = label_counts(tracks), []
+    for label in sorted(counts, key=lambda label: (counts[label], label)):
+        where = next(name for name, track in tracks.items() if label in {s.label for s in track})
+        times = f"{counts[label]} segment{'s' * (counts[label] != 1)}, as in {where}"
+        if label not in classes.labels:
+            (same,) = (name for name in classes.labels if name.lower() == label.lower())
+            said.append(f"note: the label {label!r} ({times}) is read as {same!r}.")
+            continue
+        others = [name for name in classes.labels if counts[name] >= counts[label]]
+        meant = spelling(label, others)
+        # of two that are as frequent, one is pointed at
+        if meant and (counts[meant] > counts[label] or meant < label):
+            said.append(
+                f"note: the label {label!r} ({times}) looks like {meant!r}, but is a class of its "
+                "own: correct it, if that was meant."
+            )
+    return said

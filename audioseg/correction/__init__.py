@@ -1,0 +1,1 @@
+"""Correcting: what a run got wrong, put right by a person, and the run trained again."""

@@ -1,0 +1,113 @@
+"""Training a run again on a corpus that has grown, and what it was worth."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from audioseg.errors import ArgumentError, CourseError
+from audioseg.features import extraction
+from audioseg.features.command import report
+from audioseg.features.dataset import load_split, read_dataset
+from audioseg.segmentation import evaluation
+from audioseg.training import context, runs
+
+EXECUTED = Path("executed")
+BEFORE = ".before"  # of runs/: the run as it was
+SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "event_f1_0.5s": "event F1, 0.5 s"}
+
+
+class RetrainingError(CourseError):
+    """A notebook that did not train a run; one sentence that says what to do."""
+
+
+def check(name: str, corpus: Path) -> Path:
+    """Return the notebook of a run, before anything takes time.
+
+    Raises
+    ------
+    ArgumentError
+        If it is not here, or its run is of another corpus.
+    """
+    notebook = Path(f"{Path(name).name}.ipynb")
+    if not notebook.exists():
+        raise ArgumentError(f"--run {name}: {notebook} is not in this folder: name your notebook.")
+    run = runs.load(runs.FOLDER / notebook.stem)
+    val = load_split(corpus / "embeddings", "VAL")
+    if run.metrics.get("corpus") != runs.corpus_of(val):
+        raise ArgumentError(
+            f"--run {name}: it was not trained with {corpus}: name a run that was, or train one on "
+            "it first."
+        )
+    return notebook
+
+
+def extract(corpus: Path) -> list[dict]:
+    """Extract what is new in a corpus as the rest was extracted; return what failed."""
+    dataset = read_dataset(corpus / "embeddings")
+    source = extraction.Source(dataset["weights"], dataset["precision"], dataset["batch_size"])
+    summary = extraction.run(corpus, source=source, hop_seconds=dataset["hop_seconds"])
+    report(summary)
+    return summary.failed
+
+
+def on_tst(place: Path, corpus: Path) -> dict[str, str | float]:
+    """Return a run's scores on TST, smoothed as 04 chose, else by Viterbi."""
+    run = runs.load(place)
+    needed = {key: run.config[key] for key in ("classes", "hop_seconds", "weights_sha256")}
+    tst = load_split(corpus / "embeddings", "TST", keep_ignored=True, **needed)
+    reference = evaluation.references(corpus, "TST", tst.names)
+    answer = context.probabilities_of(run.network, getattr(tst, run.config["input"]), tst.recording)
+    smoothing = run.test.get("smoothing", "viterbi")
+    lengths = [one.seconds for one in reference]
+    how = evaluation.CANDIDATES.get(smoothing, {"method": smoothing})
+    estimate = evaluation.estimate(answer, tst, lengths, run.config, **how)
+    scores = evaluation.score(tst, reference, estimate)
+    return {"smoothing": smoothing} | {f"tst_{key}": value for key, value in scores.items()}
+
+
+def train_again(notebook: Path, corpus: Path) -> Iterator[str]:
+    """Run a notebook as it stands, and yield lines on its run before and after, on the same TST.
+
+    The run as it was is kept in ``runs/.before``.
+
+    Raises
+    ------
+    RetrainingError
+        If the notebook stops; its run is then as it was.
+    """
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    place = runs.FOLDER / notebook.stem
+    before = on_tst(place, corpus)
+    kept = runs.FOLDER / BEFORE / notebook.stem
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(place, kept)
+    EXECUTED.mkdir(exist_ok=True)
+    output = EXECUTED / notebook.name
+    hint = os.environ.get("JPY_SESSION_NAME")
+    os.environ["JPY_SESSION_NAME"] = notebook.name  # whose run it is
+    try:
+        papermill.execute_notebook(
+            notebook, output, progress_bar=sys.stderr.isatty(), kernel_name="python3"
+        )
+    except PapermillExecutionError as error:
+        raise RetrainingError(
+            f"{notebook} stopped with {error.ename} ({error.evalue}): look at {output}."
+        ) from None
+    finally:
+        os.environ.pop("JPY_SESSION_NAME")
+        if hint is not None:
+            os.environ["JPY_SESSION_NAME"] = hint
+    runs.write_test(place, {"smoothing": before["smoothing"]})  # compared with the same one
+    after = on_tst(place, corpus)
+    runs.write_test(place, after)
+    yield f"{notebook.stem} on TST of {corpus}, smoothed ({before['smoothing']}):"
+    yield f"{'':18}{'before':>8}{'after':>8}"
+    for key, title in SHOWN.items():
+        yield f"{title:18}{before[f'tst_{key}']:8.3f}{after[f'tst_{key}']:8.3f}"
+    yield f"the run as it was: {kept}; the notebook as it ran: {output}"

@@ -1,0 +1,376 @@
+"""Label tracks as files of other programs: Audacity, CSV, RTTM, Praat's TextGrid, ELAN's EAF.
+
+======== ============ ===================================================================
+suffix   program      what it cannot hold
+======== ============ ===================================================================
+.txt     Audacity     times finer than a microsecond
+.csv     spreadsheets times finer than a microsecond
+.rttm    diarization  times finer than a microsecond; blanks in a label, which become ``_``
+.TextGrid Praat       times other than 0 in the first tenth of a millisecond
+.eaf     ELAN         times finer than a millisecond
+======== ============ ===================================================================
+
+Only CSV holds the probabilities of segments.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import mimetypes
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from audioseg.labels import (
+    LabelError,
+    Segment,
+    label_track,
+    read_label_track,
+    segments_of,
+    text_of,
+)
+
+TIER = "segments"  # what ours is called in Praat and ELAN
+SMALLEST_SECONDS = 0.0001
+AGREE_SECONDS = 0.0015  # two forms of one track: ELAN rounds to a millisecond
+
+Row = tuple[str | float, str | float, str, str]
+
+
+class Form(NamedTuple):
+    """A form of label tracks.
+
+    Attributes
+    ----------
+    program : str
+        Whose it is.
+    read : callable
+        Of a path and the name of a tier or None; returns rows for
+        :func:`audioseg.labels.segments_of`.
+    write : callable
+        Of segments, the recording's name and its length in seconds; returns text.
+    """
+
+    program: str
+    read: Callable[[Path, str | None], list[Row]]
+    write: Callable[[Sequence[Segment], str, float], str]
+
+
+def read_track(
+    path: str | os.PathLike,
+    *,
+    classes: Sequence[str] | None = None,
+    duration: float | None = None,
+    tier: str | None = None,
+) -> list[Segment]:
+    """Read a label track of any form, which its suffix tells.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The label track.
+    classes, duration
+        As for :func:`audioseg.labels.read_label_track`.
+    tier : str, optional
+        Which tier of a TextGrid or EAF; by default the only one with intervals.
+
+    Returns
+    -------
+    list of Segment
+        Sorted by time, without overlaps.
+
+    Raises
+    ------
+    LabelError
+        If it cannot be understood; one sentence with the file and the place in it.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".txt":
+        return read_label_track(path, classes=classes, duration=duration)
+    if suffix not in FORMS:
+        raise LabelError(f"{path} is no label track: its suffix is none of {', '.join(FORMS)}.")
+    rows = FORMS[suffix].read(path, tier)
+    return segments_of(path, rows, classes=classes, duration=duration)
+
+
+def is_track(path: Path) -> bool:
+    """Tell a label track by its suffix; a hidden file, or what says what to review, is none."""
+    hidden = path.name.startswith(".") or path.stem.endswith(".review")
+    return path.suffix.lower() in FORMS and not hidden
+
+
+def the_one_of(paths: Sequence[Path], *, tier: str | None = None) -> Path:
+    """Return which of several tracks of one recording to take.
+
+    ``audioseg segment`` writes a track in several forms, and people correct one of them. Where
+    all say the same, that is the first; where all but one do, that one.
+
+    Raises
+    ------
+    LabelError
+        If they contradict each other in another way, or one cannot be read.
+    """
+    paths = sorted(paths, key=lambda path: (list(FORMS).index(path.suffix.lower()), path))
+    if len(paths) == 1:
+        return paths[0]
+    tracks = [read_track(path, tier=tier) for path in paths]
+    alone = [
+        path
+        for path, track in zip(paths, tracks, strict=True)
+        if not any(_agree(track, other) for other in tracks if other is not track)
+    ]
+    if not alone:
+        return paths[0]
+    if len(alone) == 1 and len(paths) > 2:
+        return alone[0]
+    raise LabelError(
+        f"{paths[0].parent} has two label tracks for one recording that differ, {alone[0].name} "
+        f"and {next(path for path in paths if path != alone[0]).name}: remove the wrong one."
+    )
+
+
+def _agree(one: Sequence[Segment], other: Sequence[Segment]) -> bool:
+    return len(one) == len(other) and all(
+        abs(a.start - b.start) < AGREE_SECONDS
+        and abs(a.end - b.end) < AGREE_SECONDS
+        and _joined(a.label) == _joined(b.label)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def _joined(label: str) -> str:
+    """Return a label as RTTM can hold it."""
+    return re.sub(r"\s+", "_", label)
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time with three to six decimals."""
+    text = f"{seconds:.6f}"
+    return text[:-3] + text[-3:].rstrip("0")
+
+
+# -- CSV
+
+
+def read_csv(path: Path, tier: str | None = None) -> list[Row]:
+    """Read a table with the columns start, end and label, in any order, among others or alone."""
+    text = text_of(path)
+    head = text.partition("\n")[0]
+    delimiter = max(",;\t", key=head.count)
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    columns = [name.strip().lower() for name in rows[0]] if rows else []
+    missing = [name for name in ("start", "end", "label") if name not in columns]
+    if missing:
+        raise LabelError(
+            f"{path}, line 1: the column {missing[0]!r} is missing: the first line is "
+            "start,end,label."
+        )
+    at = [columns.index(name) for name in ("start", "end", "label")]
+    found = []
+    for number, row in enumerate(rows[1:], start=2):
+        if not any(field.strip() for field in row):
+            continue
+        if len(row) <= max(at):
+            raise LabelError(f"{path}, line {number}: it has fewer fields than line 1: fill it.")
+        found.append((*(row[i] for i in at), f"line {number}"))
+    return found
+
+
+def write_csv(
+    track: Iterable[Segment],
+    name: str,
+    seconds: float,
+    probabilities: Sequence[float] | None = None,
+) -> str:
+    """Return a CSV table: start, end, label, and the probability of that label where there is."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    sure = None if probabilities is None else [f"{p:.3f}" for p in probabilities]
+    writer.writerow(["start", "end", "label", *(["probability"] if sure is not None else [])])
+    for number, (start, end, label) in enumerate(track):
+        more = [sure[number]] if sure is not None else []
+        writer.writerow([seconds_text(start), seconds_text(end), label, *more])
+    return text.getvalue()
+
+
+# -- RTTM
+
+
+def read_rttm(path: Path, tier: str | None = None) -> list[Row]:
+    """Read the SPEAKER lines of NIST's Rich Transcription Time Marked form.
+
+    A file may hold several recordings: where one has the file's own name, it is that one.
+    """
+    rows: dict[str, list[Row]] = {}
+    for number, line in enumerate(text_of(path).splitlines(), start=1):
+        fields = line.split()
+        if not fields or fields[0] != "SPEAKER":
+            continue
+        if len(fields) < 8:
+            raise LabelError(
+                f"{path}, line {number}: it has {len(fields)} of the 8 fields that a SPEAKER line "
+                "needs: type, file, channel, start, duration, -, -, name."
+            )
+        try:
+            start, end = float(fields[3]), float(fields[3]) + float(fields[4])
+        except ValueError:
+            raise LabelError(
+                f"{path}, line {number}: {fields[3]!r} and {fields[4]!r} are no start and duration "
+                "in seconds."
+            ) from None
+        # the sum of two decimal fractions has no more decimals than they
+        row = (start, round(end, 9), fields[7], f"line {number}")
+        rows.setdefault(fields[1], []).append(row)
+    if len(rows) > 1 and _joined(path.stem) not in rows:
+        raise LabelError(
+            f"{path} holds {len(rows)} recordings, and none is called {path.stem}: cut it into "
+            "one file a recording."
+        )
+    return rows.get(_joined(path.stem), next(iter(rows.values()), []))
+
+
+def write_rttm(track: Iterable[Segment], name: str, seconds: float) -> str:
+    """Return segments in NIST's Rich Transcription Time Marked form.
+
+    One line a segment: type, file, channel, onset, duration, and the label where diarization has
+    the speaker's name. Fields are separated by blanks, so a name may not contain any.
+    """
+    lines = []
+    for start, end, label in track:
+        length = round(end, 6) - round(start, 6)
+        lines.append(
+            f"SPEAKER {_joined(name)} 1 {seconds_text(start)} {seconds_text(length)} <NA> <NA> "
+            f"{_joined(label)} <NA> <NA>\n"
+        )
+    return "".join(lines)
+
+
+# -- Praat
+
+
+def read_textgrid(path: Path, tier: str | None = None) -> list[Row]:
+    """Read the intervals of one tier of a TextGrid; those without text are no segments."""
+    from praatio import textgrid
+
+    try:
+        grid = textgrid.openTextgrid(os.fspath(path), False, reportingMode="silence")
+        tiers = {
+            one.name: [(*entry, f"interval at {entry[0]:g} s") for entry in one.entries]
+            for one in grid.tiers
+            if isinstance(one, textgrid.IntervalTier)
+        }
+    except OSError as error:
+        raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
+    except Exception:  # praatio raises whatever a broken file does to it
+        raise LabelError(
+            f"{path} is no TextGrid that can be read: save it in Praat again."
+        ) from None
+    return _tier_of(path, tiers, tier)
+
+
+def write_textgrid(track: Sequence[Segment], name: str, seconds: float) -> str:
+    """Return a TextGrid with one interval tier, in Praat's long form."""
+    from praatio import textgrid
+
+    # praatio writes smaller numbers in a form that it cannot read: 5e-05
+    clear = [s._replace(start=s.start if s.start >= SMALLEST_SECONDS else 0.0) for s in track]
+    entries = [tuple(segment) for segment in clear if segment.end >= SMALLEST_SECONDS]
+    grid = textgrid.Textgrid(0, seconds)
+    grid.addTier(textgrid.IntervalTier(TIER, entries, 0, seconds))
+    return _through_file(
+        ".TextGrid", lambda path: grid.save(path, "long_textgrid", includeBlankSpaces=True)
+    )
+
+
+# -- ELAN
+
+
+def read_eaf(path: Path, tier: str | None = None) -> list[Row]:
+    """Read the annotations of one tier of an ELAN file; those without text are no segments."""
+    from pympi import Eaf
+
+    try:
+        elan = Eaf(path, suppress_version_warning=True)
+        tiers = {
+            name: [
+                (start / 1000, end / 1000, value, f"annotation at {start / 1000:g} s")
+                for start, end, value, *_ in elan.get_annotation_data_for_tier(name)
+                if value.strip()
+            ]
+            for name in elan.get_tier_names()
+        }
+    except OSError as error:
+        raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
+    except Exception:  # pympi raises whatever a broken file does to it
+        raise LabelError(
+            f"{path} is no ELAN file that can be read: save it in ELAN again."
+        ) from None
+    return _tier_of(path, tiers, tier)
+
+
+def write_eaf(track: Iterable[Segment], name: str, seconds: float) -> str:
+    """Return an ELAN file with one tier; what is shorter than a millisecond is left out."""
+    from pympi import Eaf
+
+    elan = Eaf(author="audioseg")
+    elan.remove_tier("default")
+    elan.add_tier(TIER)
+    for start, end, label in track:
+        begin, finish = round(1000 * start), round(1000 * end)
+        if finish > begin:
+            elan.add_annotation(TIER, begin, finish, label)
+    if Path(name).suffix:  # a recording beside it, which ELAN opens as well
+        kind = mimetypes.guess_type(name)[0] or "audio/x-wav"
+        elan.add_linked_file(name, f"./{name}", mimetype=kind)
+    return _through_file(".eaf", elan.to_file)
+
+
+def _tier_of(path: Path, tiers: dict[str, list[Row]], tier: str | None) -> list[Row]:
+    """Return the rows of the tier that is asked for, or else of the only one that has any."""
+    if tier is not None:
+        if tier not in tiers:
+            there = ", ".join(tiers) or "none"
+            raise LabelError(f"{path} has no tier {tier!r} of intervals: there is {there}.")
+        return tiers[tier]
+    filled = [name for name, rows in tiers.items() if rows]
+    if len(filled) > 1:
+        raise LabelError(
+            f"{path} has the tiers {', '.join(filled)}: say with --tier which one holds the labels."
+        )
+    return tiers[filled[0]] if filled else []
+
+
+def _through_file(suffix: str, save: Callable[[str], object]) -> str:
+    """Return what a library writes that knows files only."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"track{suffix}"
+        save(os.fspath(path))
+        return path.read_text(encoding="utf-8")
+
+
+def _write_txt(track: Iterable[Segment], name: str, seconds: float) -> str:
+    return label_track(track)
+
+
+def _read_txt(path: Path, tier: str | None = None) -> list[Row]:
+    return [(*segment, "") for segment in read_label_track(path)]
+
+
+FORMS = {
+    ".txt": Form("Audacity", _read_txt, _write_txt),
+    ".csv": Form("CSV", read_csv, write_csv),
+    ".rttm": Form("RTTM", read_rttm, write_rttm),
+    ".textgrid": Form("Praat", read_textgrid, write_textgrid),
+    ".eaf": Form("ELAN", read_eaf, write_eaf),
+}
+SUFFIX = {"textgrid": ".TextGrid"}  # as Praat writes it; others are small
+
+
+def suffix_of(form: str) -> str:
+    """Return the suffix of a form by its name on the command line, as its program writes it."""
+    return SUFFIX.get(form, f".{form}")
