@@ -56,35 +56,6 @@ def neighbours(embedding: np.ndarray, recording: np.ndarray, *, reach: int) -> n
     return embedding[np.clip(steps, first[:, None], last[:, None])]
 
 
-def pieces(recording: np.ndarray, *, longest: int, seed: int) -> np.ndarray:
-    """Cut recordings at random places, as if each piece were a recording of its own.
-
-    A network with context that has only seen long recordings does not know what the ends of one
-    look like, and a clip of a second is all end. Short pieces are as frequent as long ones: the
-    logarithm of their length is uniformly distributed.
-
-    Parameters
-    ----------
-    recording : np.ndarray [shape=(n,), dtype=int]
-        Which recording each window is of.
-    longest : int
-        The most windows in a piece; the fewest are 1.
-    seed : int
-        Where to cut.
-
-    Returns
-    -------
-    np.ndarray [shape=(n,), dtype=int]
-        Which piece each window is of, for :func:`neighbours` and :func:`excerpts`.
-    """
-    rng = np.random.default_rng(seed)
-    lengths = np.exp(rng.uniform(0.0, np.log(longest + 1), size=len(recording))).astype(int)
-    first = np.zeros(len(recording), dtype=bool)  # of a piece
-    first[np.cumsum(lengths)[np.cumsum(lengths) < len(recording)]] = True
-    first |= np.diff(recording, prepend=recording[:1]) != 0
-    return np.cumsum(first)
-
-
 def excerpts(
     values: np.ndarray, recording: np.ndarray, *, length: int, step: int | None = None
 ) -> np.ndarray:

@@ -33,20 +33,6 @@ def test_excerpts_cover_their_recordings():
     assert context.excerpts(np.array([7]), np.array([0]), length=3).tolist() == [[7, 7, 7]]
 
 
-def test_pieces_are_of_one_recording_and_of_all_lengths():
-    recording = np.repeat([0, 1, 2], [5_000, 1, 7_000])
-    number = context.pieces(recording, longest=64, seed=1)
-    assert (np.diff(number) >= 0).all() and (np.diff(number) <= 1).all()
-    assert all(len(set(recording[number == one])) == 1 for one in np.unique(number))
-    lengths = np.bincount(number)
-    lengths = lengths[lengths > 0]
-    assert set(lengths) >= set(range(1, 20)) and lengths.max() <= 64
-    # uniform in the logarithm: as many of 1 to 7 as of 8 to 64, give or take four deviations
-    assert abs((lengths < 8).mean() - 0.5) < 4 * 0.5 / np.sqrt(len(lengths))
-    assert (number == context.pieces(recording, longest=64, seed=1)).all()
-    assert (number != context.pieces(recording, longest=64, seed=2)).any()
-
-
 def test_a_sequence_goes_on_as_it_ends():
     inputs = keras.Input((None, 128))
     around = keras.layers.AveragePooling1D(2 * 9 + 1, strides=1, padding="valid")(
