@@ -12,7 +12,8 @@ import librosa
 import numpy as np
 
 from vggish.frontend import SAMPLE_RATE
-from vggish.mini.singing import SCALES, Tune, lively, random_tune, sing_line
+from vggish.mini.singing import SCALES, Tune, random_tune, sing_line
+from vggish.mini.voice import lively
 
 __all__ = ["hear", "lively", "sing_over", "sung_line"]
 
@@ -64,10 +65,17 @@ def hear(music: np.ndarray, rng: np.random.Generator) -> tuple[Tune, float]:
             beat *= 2
         while beat > BEAT_SECONDS[1]:
             beat /= 2
-        # the first beat is where a beat's length of the onsets, laid upon each other, is strongest
+        # onsets a beat apart, laid upon each other, pile up on the beat. The tempo is as fine as
+        # its grid; of those about it, the one with the highest pile does not drift off
         frames = np.arange(len(strength)) * ONSET_HOP / SAMPLE_RATE
-        places = (frames % beat / beat * BEAT_PLACES).astype(int)
-        first = beat * np.bincount(places, strength, BEAT_PLACES).argmax() / BEAT_PLACES
+        beats = beat * np.linspace(0.97, 1.03, 61)
+        piles = [
+            np.bincount((frames % b / b * BEAT_PLACES).astype(int), strength, BEAT_PLACES)
+            for b in beats
+        ]
+        best = int(np.argmax([pile.max() for pile in piles]))
+        beat = float(beats[best])
+        first = beat * float(piles[best].argmax()) / BEAT_PLACES
     # chroma counts from C, as MIDI's numbers do
     return Tune(float(tonic), SCALES[mode + 2 * pentatonic], beat), first
 

@@ -12,10 +12,12 @@ import csv
 import hashlib
 import io
 import json
+import multiprocessing
 import re
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,10 +28,13 @@ from tqdm.auto import tqdm
 
 from vggish.errors import SentenceError
 from vggish.frontend import SAMPLE_RATE
+from vggish.mini.singing import sing_line
+from vggish.mini.voice import lively
 from vggish.resample import resample
 
 AUDIO = r"\.(ogg|oga|wav|flac|mp3|opus)$"
 ROLES = ("speech", "music", "effects")
+MADE = ("sung", "lively")  # of the speech, by :mod:`vggish.mini.singing`
 SOURCES_PATH = Path(__file__).with_name("bank.csv")
 # kept out of training as a whole: what `mini` does on packages that it never heard
 HELD_OUT_PACKAGES = (
@@ -44,6 +49,8 @@ HELD_OUT_SHARE = 0.06  # of the files of every other package
 FILE_SECONDS = {"speech": 30, "music": 40, "effects": 20}
 FILES_PER_PACKAGE = {"speech": 3500, "music": 200, "effects": 350}
 SHORTEST_SAMPLES = 2000
+MADE_MINUTES = {"train": 120.0, "files": 6.0, "packages": 12.0}  # of each, over all packages
+LINE_SECONDS, PHRASES_PER_LINE = 30, 8
 
 
 class BankError(SentenceError):
@@ -156,11 +163,72 @@ def collect(audio: Path, cache: Path) -> None:
             pieces.append(samples)
             index.append([name, position, position + len(samples)])
             position += len(samples)
-        np.save(index_path.with_suffix(".npy"), np.concatenate(pieces))
-        # the index last, and whole or not at all: it says that the samples are there
-        aside = index_path.with_suffix(".part")
-        aside.write_text(json.dumps(index), encoding="utf-8")
-        aside.replace(index_path)
+        _write(index_path, pieces, index)
+
+
+def _write(index_path: Path, pieces: list[np.ndarray], index: list) -> None:
+    np.save(index_path.with_suffix(".npy"), np.concatenate(pieces))
+    # the index last, and whole or not at all: it says that the samples are there
+    aside = index_path.with_suffix(".part")
+    aside.write_text(json.dumps(index), encoding="utf-8")
+    aside.replace(index_path)
+
+
+def make_pools(cache: Path, workers: int) -> None:
+    """Let the voices of the bank sing and be lively, once: windows are drawn from that.
+
+    Every split has its own: ``sung-<package>`` and ``lively-<package>`` in the cache.
+    """
+    jobs = []
+    for split, minutes in MADE_MINUTES.items():
+        speech = Sources.load(cache, "speech", split)
+        jobs += [
+            (cache, role, split, package, minutes * weight)
+            for role in MADE
+            for package, weight in zip(speech.files, speech.weights, strict=True)
+            if not (cache / f"{role}-{split}@{package}.json").exists()
+        ]
+    jobs.sort(key=lambda job: -job[-1])  # the long ones first
+    bar = partial(tqdm, total=len(jobs), desc="singers", unit="package")
+    if workers == 1:
+        list(bar(map(_make, jobs)))
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        list(bar(pool.map(_make, jobs)))
+
+
+def _make(job: tuple[Path, str, str, str, float]) -> None:
+    cache, role, split, package, minutes = job
+    files = Sources.load(cache, "speech", split).files[package]
+    seed = hashlib.sha256(f"{role}/{split}/{package}".encode()).digest()[:8]
+    rng = np.random.default_rng(int.from_bytes(seed, "little"))
+    pieces, index, position = [np.empty(0, np.int16)], [], 0
+    for number in range(-(-int(minutes * 60) // LINE_SECONDS)):
+        phrases = _phrases(files, rng)
+        if role == "sung":
+            made = sing_line(LINE_SECONDS * SAMPLE_RATE, phrases, rng)
+        else:
+            made = np.concatenate([lively(phrase, rng) for phrase in phrases])
+        if not made.any():
+            continue
+        pieces.append((30_000 * made / np.abs(made).max()).astype(np.int16))
+        index.append([f"{number}", position, position + len(made)])
+        position += len(made)
+    _write(cache / f"{role}-{split}@{package}.json", pieces, index)
+
+
+def _phrases(files: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    """Return a few phrases of files side by side, which are mostly one voice's."""
+    at, phrases = int(rng.integers(len(files))), []
+    while len(phrases) < PHRASES_PER_LINE:
+        samples = np.empty(0)
+        while len(samples) < 3 * SAMPLE_RATE:  # some files are a letter of the alphabet
+            samples = np.concatenate([samples, files[at % len(files)] / 32768])
+            at += 1
+        length = int(rng.uniform(3, 7) * SAMPLE_RATE)
+        start = int(rng.integers(max(1, len(samples) - length + 1)))
+        phrases.append(samples[start : start + length])
+    return phrases
 
 
 @dataclass(frozen=True)
@@ -176,11 +244,12 @@ class Sources:
         files = {}
         for path in sorted(cache.glob(f"{role}-*.json")):
             package = path.stem.removeprefix(f"{role}-")
+            made_for, _, package = package.rpartition("@")
             array = np.load(path.with_suffix(".npy"), mmap_mode="r")
             kept = [
                 array[start:stop]
                 for name, start, stop in json.loads(path.read_text(encoding="utf-8"))
-                if split_of(package, name) == split
+                if (made_for or split_of(package, name)) == split
             ]
             if kept:
                 files[package] = kept

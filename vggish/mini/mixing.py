@@ -1,8 +1,9 @@
 """Random windows mixed from a bank of sounds, for `mini` to learn from.
 
 :class:`Mixer` draws windows of 15,600 samples: one role alone, speech over music or noise at many
-ratios, sung speech, changes in mid-window, near silence, through rooms, telephone bands and
-codecs, at many levels. Nothing here carries a label: the teacher says what it hears.
+ratios, singing alone and over music, lively speech, changes in mid-window, near silence, through
+rooms, telephone bands and codecs, at many levels. Nothing here carries a label: the teacher says
+what it hears.
 """
 
 from __future__ import annotations
@@ -13,23 +14,27 @@ from pathlib import Path
 
 import av
 import numpy as np
-from scipy.ndimage import uniform_filter1d
-from scipy.signal import butter, fftconvolve, lfilter, resample_poly, sosfilt
+from scipy.signal import butter, lfilter, resample_poly, sosfilt
 
 from vggish.frontend import SAMPLE_RATE, WINDOW_SAMPLES
-from vggish.mini.bank import ROLES, Sources
+from vggish.mini.bank import MADE, ROLES, Sources
+from vggish.mini.singing import room
 
 # what a window is made of, and how often
 KINDS = {
-    "speech": 0.17,
-    "music": 0.16,
-    "effects": 0.09,
-    "sung": 0.14,
-    "speech+music": 0.24,
-    "speech+noise": 0.08,
-    "synthetic": 0.05,
-    "change": 0.07,
+    "speech": 0.12,
+    "lively": 0.05,
+    "music": 0.15,
+    "effects": 0.08,
+    "sung": 0.12,
+    "sung+music": 0.10,
+    "speech+music": 0.17,
+    "speech+sung": 0.06,  # over music with a singer
+    "speech+noise": 0.05,
+    "synthetic": 0.04,
+    "change": 0.06,
 }
+NOISY = ("effects", "synthetic")  # as often faint as loud: level tells nothing about the class
 
 
 class Mixer:
@@ -38,12 +43,12 @@ class Mixer:
     Parameters
     ----------
     cache : Path
-        What :func:`vggish.mini.bank.collect` wrote.
+        What :func:`vggish.mini.bank.collect` and :func:`vggish.mini.bank.make_pools` wrote.
     split : {"train", "files", "packages"}
     """
 
     def __init__(self, cache: Path, split: str):
-        self.sources = {role: Sources.load(cache, role, split) for role in ROLES}
+        self.sources = {role: Sources.load(cache, role, split) for role in (*ROLES, *MADE)}
 
     def window(self, rng: np.random.Generator) -> tuple[np.ndarray, str]:
         """Draw one window.
@@ -59,6 +64,8 @@ class Mixer:
         samples = self._content(kind, rng)
         samples = _channel(samples, rng)
         level = rng.uniform(-42, -10) if rng.random() < 0.9 else rng.uniform(-65, -42)
+        if kind in NOISY:
+            level = rng.uniform(-60, -10)
         samples = samples * decibels(level)
         if rng.random() < 0.1:  # sounds that begin or end inside the window
             edge = rng.integers(1500, WINDOW_SAMPLES - 1500)
@@ -67,7 +74,7 @@ class Mixer:
         return np.clip(_band(samples, rng), -1, 1).astype(np.float32), kind
 
     def _content(self, kind: str, rng: np.random.Generator) -> np.ndarray:
-        if kind in ROLES:
+        if kind in self.sources:
             return normalize(self._fill(kind, rng))
         if kind == "speech+music":
             # high ratios are the hard ones: music that is barely there
@@ -77,20 +84,20 @@ class Mixer:
         if kind == "speech+noise":
             noise = self._content("effects" if rng.random() < 0.6 else "synthetic", rng)
             return self._content("speech", rng) + decibels(-rng.uniform(0, 25)) * noise
-        if kind == "sung":
-            singers = 1 if rng.random() < 0.7 else int(rng.integers(2, 6))
-            tonic = rng.uniform(90, 330)
-            voices = [sing(self._fill("speech", rng), tonic, rng) for _ in range(singers)]
-            choir = normalize(sum(voices))
-            if rng.random() < 0.7:  # singers are heard in rooms
-                choir = _room(choir, rng.uniform(0.3, 2), rng.uniform(0.3, 1), rng)
-            if rng.random() < 0.6:
-                choir = choir + decibels(-rng.uniform(-6, 15)) * self._content("music", rng)
-            return choir
+        if kind == "sung+music":
+            ratio = rng.uniform(-6, 15)
+            return self._content("sung", rng) + decibels(-ratio) * self._content("music", rng)
+        if kind == "speech+sung":
+            ratio = rng.uniform(-3, 15)
+            song = self._content("sung+music" if rng.random() < 0.8 else "sung", rng)
+            voice = self._fill("speech" if rng.random() < 0.8 else "lively", rng)
+            return normalize(voice) + decibels(-ratio) * normalize(song)
         if kind == "change":
             first, second = (
                 self._content(str(k), rng)
-                for k in rng.choice(["speech", "music", "effects", "speech+music", "synthetic"], 2)
+                for k in rng.choice(
+                    ["speech", "music", "effects", "speech+music", "synthetic", "sung"], 2
+                )
             )
             edge = int(rng.integers(1500, WINDOW_SAMPLES - 1500))
             fade = int(10 ** rng.uniform(1.5, 3.5))
@@ -120,106 +127,20 @@ class Mixer:
         return window
 
 
-def sing(speech: np.ndarray, tonic: float, rng: np.random.Generator) -> np.ndarray:
-    """Turn spoken sound into sung sound: its syllables, held, on the notes of a melody.
-
-    Each note takes a voiced stretch of the speech, with the consonant before it now and then,
-    and stretches it. The spectral envelopes (cepstrum below 1.9 ms, smoothed in time) are played
-    by the harmonics of a melody with glides, vibrato and drift, and by noise where the speech is
-    unvoiced.
-
-    Parameters
-    ----------
-    speech : np.ndarray [shape=(15600,)]
-        16 kHz.
-    tonic : float
-        The melody's lowest note in Hz.
-
-    Returns
-    -------
-    np.ndarray [shape=(15600,)]
-        An RMS of one; silence where nothing is voiced.
-    """
-    hop, size = 80, 512
-    count = len(speech)
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(speech, size // 2), size)[::hop]
-    spectrum = np.abs(np.fft.rfft(frames * np.hanning(size))) + 1e-5
-    cepstrum = np.fft.irfft(np.log(spectrum))
-    cepstrum[:, 30:-29] = 0  # 30 / 16 kHz = 1.9 ms: pitches below 530 Hz are taken out
-    envelope = np.exp(np.fft.rfft(cepstrum).real)
-    low, high = (envelope[:, 4:40] ** 2).mean(1), (envelope[:, 100:] ** 2).mean(1)
-    voiced = (low > 3 * high) & (low > 0.05 * low.max())
-    if not voiced.any():
-        return np.zeros(count)
-
-    # which frame of the speech sounds when, and on which note
-    source, steps = [], []
-    scale = np.array([0, 2, 4, 5, 7, 9, 11, 12])
-    note = int(rng.integers(len(scale)))
-    while len(source) < len(frames):
-        length = max(2, int(rng.uniform(0.3, 1.3) * SAMPLE_RATE / hop))
-        first = last = int(rng.choice(np.flatnonzero(voiced)))
-        while first > 0 and voiced[first - 1]:
-            first -= 1
-        while last + 1 < len(voiced) and voiced[last + 1]:
-            last += 1
-        consonant = int(rng.integers(12)) if rng.random() < 0.6 else 0
-        syllable = [*range(max(0, first - consonant), first)]
-        syllable += np.linspace(first, last, length).round().astype(int).tolist()
-        note = int(np.clip(note + rng.integers(-3, 4), 0, len(scale) - 1))
-        source += syllable
-        steps += [scale[note]] * len(syllable)
-    source, steps = np.array(source[: len(frames)]), np.array(steps[: len(frames)], float)
-    envelope, voiced = envelope[source], voiced[source].astype(float)
-    # singers sustain: the levels of the syllables are evened out
-    level = np.sqrt((envelope**2).mean(1))
-    even = (np.median(level[voiced > 0]) / level) ** 0.7 if voiced.any() else np.ones(len(level))
-    envelope *= np.where(voiced > 0, even, 1)[:, None]
-    envelope = np.exp(uniform_filter1d(np.log(envelope), int(rng.integers(5, 13)), axis=0))
-
-    time = np.arange(count) / SAMPLE_RATE
-    melody = uniform_filter1d(
-        np.repeat(steps, hop)[:count], int(rng.uniform(0.03, 0.12) * SAMPLE_RATE)
-    )
-    vibrato = rng.uniform(0.1, 0.8) * np.sin(
-        2 * np.pi * (rng.uniform(4.8, 6.6) * time + rng.random())
-    )
-    drift = np.cumsum(rng.normal(0, 0.0015, count))
-    pitch = tonic * 2 ** ((melody + vibrato + drift) / 12)
-    phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
-    starts = np.arange(len(source)) * hop
-    frame_pitch = pitch[np.minimum(starts, count - 1)]
-    rows, rise = np.arange(len(source)), np.arange(hop) / hop
-    voice, before, now, twice_cos = (
-        np.zeros(count),
-        np.zeros(count),
-        np.sin(phase),
-        2 * np.cos(phase),
-    )
-    for harmonic in range(1, int(7200 / pitch.mean()) + 1):
-        bins = np.minimum(np.rint(harmonic * frame_pitch * size / SAMPLE_RATE), size // 2)
-        amplitude = envelope[rows, bins.astype(int)] * voiced
-        slopes = np.diff(amplitude, append=0)[:, None] * rise
-        voice += (amplitude[:, None] + slopes).ravel()[:count] * now
-        # sin((k + 1) x) = 2 cos(x) sin(k x) - sin((k - 1) x): a fifth of the time of sines
-        before, now = now, twice_cos * now - before
-    breath = envelope * (1.03 - voiced[:, None]) * np.exp(2j * np.pi * rng.random(envelope.shape))
-    breath = 2 * np.fft.irfft(breath) * np.hanning(size)
-    for part, start in zip(breath, starts, strict=True):
-        stop = min(count, start + size)
-        voice[start:stop] += part[: stop - start]
-    return normalize(voice)
-
-
 def _synthetic(rng: np.random.Generator, speech: Callable[[], np.ndarray]) -> np.ndarray:
-    """Sounds no package is needed for: coloured noise, hum, line tones, babble."""
+    """Sounds no package is needed for: coloured noise, hum, tones, clicks, babble."""
     count = WINDOW_SAMPLES
     time = np.arange(count) / SAMPLE_RATE
-    choice = rng.integers(5)
+    choice = rng.integers(7)
     if choice <= 1:
         spectrum = np.fft.rfft(rng.standard_normal(count))
-        spectrum /= np.maximum(np.arange(len(spectrum)), 20) ** rng.uniform(0, 1.3)
+        # amplitudes by 1 / f^0 (white), 1 / f^0.5 (pink) to 1 / f (brown)
+        spectrum /= np.maximum(np.arange(len(spectrum)), 20) ** rng.choice(
+            [0, 0.5, 1, rng.random()]
+        )
         noise = np.fft.irfft(spectrum, count)
+        if rng.random() < 0.4:
+            return noise
         return noise * (1 + rng.uniform(0, 0.9) * np.sin(2 * np.pi * rng.uniform(0.3, 9) * time))
     if choice == 2:
         base = rng.choice([50, 60, 100, 120]) * rng.uniform(0.98, 1.02)
@@ -232,24 +153,23 @@ def _synthetic(rng: np.random.Generator, speech: Callable[[], np.ndarray]) -> np
         period, duty = rng.uniform(0.1, 2), rng.uniform(0.3, 1)
         gate = ((time + rng.uniform(0, period)) % period) < duty * period
         return sum(np.sin(2 * np.pi * f * time) for f in tones) * gate
+    if choice == 4:  # a machine's or a test tone's, steady
+        partials = rng.exponential(1, int(rng.integers(1, 6)))
+        base = 10 ** rng.uniform(1.8, 3.6)
+        tone = sum(a * np.sin(2 * np.pi * base * (k + 1) * time) for k, a in enumerate(partials))
+        return tone + decibels(-rng.uniform(0, 60)) * rng.standard_normal(count)
+    if choice == 5:  # clicks, now and then or many
+        clicks = (rng.random(count) < 10 ** rng.uniform(0, 2.5) / SAMPLE_RATE) * rng.normal(
+            0, 1, count
+        )
+        return lfilter([1], [1, -rng.uniform(0, 0.95)], clicks)
     return sum(normalize(speech()) for _ in range(int(rng.integers(4, 9))))
-
-
-def _room(
-    samples: np.ndarray, seconds: float, amount: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Add reverberation: noise that decays by 60 dB within the seconds given."""
-    count = int(seconds * SAMPLE_RATE)
-    response = rng.standard_normal(count) * np.exp(-6.9 * np.arange(count) / count)
-    response *= amount / np.sqrt((response**2).sum())
-    response[0] = 1
-    return normalize(fftconvolve(samples, response)[: len(samples)])
 
 
 def _channel(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Put sound into a room or behind a tone control, now and then."""
     if rng.random() < 0.18:
-        samples = _room(samples, 10 ** rng.uniform(-1.3, 0), rng.uniform(0.1, 1.2), rng)
+        samples = normalize(room(samples, 10 ** rng.uniform(-1.3, 0), rng.uniform(0.1, 1.2), rng))
     if rng.random() < 0.25:  # tilt: more bass or more treble
         slope = rng.uniform(-0.8, 0.8)
         samples = normalize(lfilter([1, -slope], [1], samples))

@@ -36,7 +36,7 @@ CONVOLUTIONS = (
 )
 
 
-def build_mini(*, batch_norm: bool = False) -> keras.Model:
+def build_mini(*, batch_norm: bool = False, precision: str = "float32") -> keras.Model:
     """Build the network with random weights.
 
     Parameters
@@ -44,6 +44,8 @@ def build_mini(*, batch_norm: bool = False) -> keras.Model:
     batch_norm : bool
         Put a batch normalisation behind every convolution, as training does. The shipped weights
         have them folded into the convolutions.
+    precision : str
+        Keras's dtype policy of the convolutions; the embedding itself is always float32.
 
     Returns
     -------
@@ -56,11 +58,17 @@ def build_mini(*, batch_norm: bool = False) -> keras.Model:
     x = layers.Reshape((WINDOW_FRAMES, MEL_BANDS, 1), name="channel")(x)
     for name, filters, kernel, stride in CONVOLUTIONS:
         x = layers.Conv2D(
-            filters, kernel, stride, padding="same", use_bias=not batch_norm, name=name
+            filters,
+            kernel,
+            stride,
+            padding="same",
+            use_bias=not batch_norm,
+            name=name,
+            dtype=precision,
         )(x)
         if batch_norm:
-            x = layers.BatchNormalization(momentum=0.98, name=f"{name}_norm")(x)
-        x = layers.ReLU(name=f"{name}_relu")(x)
+            x = layers.BatchNormalization(momentum=0.98, name=f"{name}_norm", dtype=precision)(x)
+        x = layers.ReLU(name=f"{name}_relu", dtype=precision)(x)
     x = layers.GlobalAveragePooling2D(name="mean")(x)
     # no activation, as in VGGish: the embedding takes both signs
     return keras.Model(inputs, layers.Dense(EMBEDDING_SIZE, name="embedding")(x), name="mini")

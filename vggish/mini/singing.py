@@ -3,8 +3,7 @@
 Speech becomes song as in Saitou et al., "Speech-to-singing synthesis", WASPAA 2007: vowels are
 held as long as a melody's notes, consonants keep their length, and the melody takes the place of
 the speech's own pitch. The voice stays: its envelope and its breath, taken apart and put together
-by the vocoder WORLD (Morise et al., IEICE Trans. Inf. & Syst. E99-D, 2016). The same vocoder makes
-speech lively, and that stays speech: its syllables keep their own rhythm, its pitch never rests.
+by the vocoder WORLD (Morise et al., IEICE Trans. Inf. & Syst. E99-D, 2016).
 
 Everything is a pure function of samples and of a random generator. Same state, same samples, to
 within rounding.
@@ -14,18 +13,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import pyworld
 import scipy.signal
 
 from vggish.frontend import SAMPLE_RATE
+from vggish.mini.voice import (
+    FRAME_RATE,
+    Voice,
+    analyse,
+    between,
+    coloured,
+    level,
+    synthesize,
+)
 
-FRAME_RATE = 200  # of pitch and vocal tract, a second
-FRAME_SAMPLES = SAMPLE_RATE // FRAME_RATE
-LOWEST_HERTZ, HIGHEST_HERTZ = 70.0, 500.0  # of speech
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9), (0, 3, 5, 7, 10))
 STEPS = (-3, -2, -1, -1, -1, 0, 0, 1, 1, 1, 2, 3)  # melodies mostly walk
 BEATS = (0.5, 0.5, 1.0, 1.0, 1.0, 1.0, 1.5, 2.0)
@@ -42,19 +45,6 @@ STYLES = {
     "vowel": 0.08,  # "ah" all the way
     "humming": 0.06,
 }
-LIVELINESS = {"lively": 0.4, "shouted": 0.25, "laughing": 0.2, "whispered": 0.15}
-
-
-class Voice(NamedTuple):
-    """What WORLD hears in speech, every 5 ms.
-
-    ``pitch`` (frames,) in hertz, 0 where there is none; ``envelope`` (frames, bins) of powers;
-    ``breath`` (frames, bins), the share of noise in each bin, 0 to 1.
-    """
-
-    pitch: np.ndarray
-    envelope: np.ndarray
-    breath: np.ndarray
 
 
 class Tune(NamedTuple):
@@ -118,44 +108,6 @@ def random_singer(rng: np.random.Generator, *, voices: int | None = None) -> Sin
 
 
 # -- what is in the speech
-
-
-def analyse(speech: np.ndarray) -> Voice:
-    """Take speech apart.
-
-    Parameters
-    ----------
-    speech : np.ndarray [shape=(samples,)]
-        16 kHz.
-
-    Returns
-    -------
-    Voice
-        Without frames if nothing in the speech is voiced. The last 32 are remembered.
-    """
-    return _analyse(np.ascontiguousarray(speech, np.float64).tobytes())
-
-
-@lru_cache(maxsize=32)
-def _analyse(content: bytes) -> Voice:
-    samples = np.frombuffer(content).copy()
-    nothing = Voice(np.zeros(0), np.zeros((0, 513)), np.zeros((0, 513)))
-    if len(samples) < SAMPLE_RATE // 5 or np.ptp(samples) < 1e-4:
-        return nothing
-    samples -= samples.mean()
-    samples *= 0.5 / np.abs(samples).max()
-    coarse, times = pyworld.dio(samples, SAMPLE_RATE, f0_floor=LOWEST_HERTZ, f0_ceil=HIGHEST_HERTZ)
-    pitch = pyworld.stonemask(samples, coarse, times, SAMPLE_RATE)
-    if np.mean(pitch > 0) < 0.15:
-        return nothing
-    envelope = pyworld.cheaptrick(samples, pitch, times, SAMPLE_RATE)
-    breath = pyworld.d4c(samples, pitch, times, SAMPLE_RATE)
-    # D4C takes a frame for noise, whatever DIO said, where its low frequencies hold no pulses
-    pitch[breath[:, 32] > 0.9] = 0
-    voice = Voice(pitch, envelope, breath) if np.mean(pitch > 0) > 0.1 else nothing
-    for array in voice:
-        array.setflags(write=False)
-    return voice
 
 
 def _syllables(voice: Voice) -> list[tuple[int, int, int, int]]:
@@ -265,33 +217,6 @@ def _places(syllables: Sequence[tuple], line: Sequence[Sequence[Note]]) -> np.nd
 # -- the voice
 
 
-def _between(table: np.ndarray, places: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Read a table between its rows or columns; beyond its ends the last one holds."""
-    places = np.clip(places, 0, table.shape[axis] - 1)
-    low = places.astype(int)
-    part = (places - low).reshape((-1, 1) if axis == 0 else (1, -1))
-    high = np.minimum(low + 1, table.shape[axis] - 1)
-    return table.take(low, axis) * (1 - part) + table.take(high, axis) * part
-
-
-def _coloured(envelope: np.ndarray, size: float, tilt_db: float, ring_db: float) -> np.ndarray:
-    """Return logarithms of envelopes in another throat."""
-    bins = envelope.shape[1]
-    hertz = np.linspace(0, SAMPLE_RATE / 2, bins)
-    logs = _between(np.log(envelope + 1e-16), np.arange(bins) * size, axis=1)
-    ring = ring_db * np.exp(-0.5 * ((hertz * size - 2900) / 450) ** 2)
-    return logs + np.log(10) / 10 * (ring + tilt_db * hertz / hertz[-1])
-
-
-def _synthesize(pitch: np.ndarray, logs: np.ndarray, breath: np.ndarray) -> np.ndarray:
-    return pyworld.synthesize(
-        np.clip(pitch, 60, 1200) * (pitch > 0),
-        np.ascontiguousarray(np.exp(logs)),
-        np.ascontiguousarray(np.clip(breath, 0, 1)),
-        SAMPLE_RATE,
-    )[: len(pitch) * FRAME_SAMPLES]
-
-
 def perform(
     voice: Voice,
     singer: Singer,
@@ -320,8 +245,8 @@ def perform(
     syllables = _syllables(voice)[: len(line)]
     places = _places(syllables, line)
     pitch = sung_pitch([n for notes in line for n in notes], tune, singer.vibrato, rng)
-    voiced = _between((voice.pitch > 0).astype(float)[:, None], places)[:, 0] > 0.5
-    logs = _coloured(voice.envelope, singer.size, singer.tilt_db, singer.ring_db)
+    voiced = between((voice.pitch > 0).astype(float)[:, None], places)[:, 0] > 0.5
+    logs = coloured(voice.envelope, singer.size, singer.tilt_db, singer.ring_db)
     breath = voice.breath
     if singer.style in ("vowel", "humming"):
         lengths = [end - start for _, start, end, _ in syllables]
@@ -330,12 +255,12 @@ def perform(
         # the lips are closed: little above the first formant
         closed = -14 * np.log2(np.maximum(hertz, 350) / 350) if singer.style == "humming" else 0
         still = logs[low:high].mean(axis=0) + np.log(10) / 10 * closed
-        logs = still + 0.25 * (_between(logs, places) - logs[low:high].mean(axis=0))
+        logs = still + 0.25 * (between(logs, places) - logs[low:high].mean(axis=0))
         logs = np.where(voiced[:, None], logs, still)
         breath = np.tile(breath[low:high].mean(axis=0), (len(places), 1))
         voiced = np.ones(len(places), bool)
     else:
-        logs, breath = _between(logs, places), _between(breath, places)
+        logs, breath = between(logs, places), between(breath, places)
     breath = np.where(voiced[:, None], breath * singer.breath, breath)
     # singers sustain: the levels of syllables are evened out, consonants move with their vowels
     level = np.log(np.exp(logs).sum(axis=1))
@@ -344,7 +269,7 @@ def perform(
     swell = np.cumsum(rng.standard_normal(len(level))) * 0.01
     gain = np.clip(singer.evenness * gain, -4, 4) + np.clip(swell, -0.8, 0.8)
     logs = logs + np.convolve(np.pad(gain, 6, "edge"), np.full(13, 1 / 13), "valid")[:, None]
-    sound = _synthesize(pitch * voiced, logs, breath)
+    sound = synthesize(pitch * voiced, logs, breath)
     fade = min(480, len(sound) // 4)
     sound[:fade] *= np.linspace(0, 1, fade)
     sound[len(sound) - fade :] *= np.linspace(1, 0, fade)
@@ -473,70 +398,3 @@ def room(samples: np.ndarray, seconds: float, wet: float, rng: np.random.Generat
     echoes *= wet / np.sqrt(np.sum(echoes**2))
     echoes[0] = 1
     return scipy.signal.fftconvolve(samples, echoes)[: len(samples)]
-
-
-# -- speech that is not sung
-
-
-def lively(phrase: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Say a phrase in another mood: lively, shouted, laughing or whispered. It stays speech.
-
-    Parameters
-    ----------
-    phrase : np.ndarray [shape=(samples,)]
-        Speech of one voice at 16 kHz, in [-1, 1].
-    rng : np.random.Generator
-
-    Returns
-    -------
-    np.ndarray [shape=(other samples,), dtype=float64]
-        0.7 to 1.5 times as long, at the level of the phrase; a copy if nothing in it is voiced.
-    """
-    rng = np.random.default_rng(rng.integers(2**63))
-    mood = str(rng.choice(list(LIVELINESS), p=list(LIVELINESS.values())))
-    voice = analyse(phrase)
-    if not len(voice.pitch):
-        return np.array(phrase, float)
-    frames = len(voice.pitch)
-    count = round(frames / rng.uniform(0.72, 1.4))
-    # no tempo is kept: faster here, slower there
-    speed = np.exp(0.35 * _drift(rng.standard_normal(count // 40 + 2), 40, count))
-    places = np.cumsum(speed) * (frames - 1) / speed.sum()
-    voiced_at = np.flatnonzero(voice.pitch)
-    spoken = np.log2(voice.pitch[voiced_at])
-    semitones = np.interp(places, voiced_at, 12 * (spoken - np.median(spoken)))
-    voiced = _between((voice.pitch > 0).astype(float)[:, None], places)[:, 0] > 0.5
-    raised, wider, tilt = rng.uniform(0, 6), rng.uniform(1.2, 2.3), rng.uniform(-2, 3)
-    if mood == "shouted":
-        raised, wider, tilt = rng.uniform(4, 11), rng.uniform(1.0, 1.8), rng.uniform(4, 10)
-    elif mood == "laughing":
-        raised += 3
-    logs = _coloured(voice.envelope, 2 ** rng.uniform(-0.15, 0.15), tilt, 0)
-    logs, breath = _between(logs, places), _between(voice.breath, places)
-    if mood == "laughing":  # bursts of breath, each lower than the one before
-        rate = rng.uniform(4, 6.5)
-        turns = np.cumsum(rate * np.exp(0.15 * rng.standard_normal(count))) / FRAME_RATE
-        here = _drift(rng.random(count // 100 + 2) > 0.4, 100, count)
-        logs = logs - (5 * here * (turns % 1) ** 1.5)[:, None]
-        semitones = semitones + here * (3 - 5 * (turns % 1))
-        breath = breath + (0.5 * here * (turns % 1))[:, None]
-    pitch = np.median(voice.pitch[voiced_at]) * 2 ** ((raised + wider * semitones) / 12)
-    pitch = np.minimum(pitch, 650) * voiced
-    if mood == "whispered":
-        hertz = np.linspace(0, 1, logs.shape[1])
-        logs = logs + np.where(voiced[:, None], 2.5 * np.minimum(4 * hertz, 1) - 4.0, 0)
-        pitch, breath = np.zeros(count), np.ones_like(breath)
-    sound = _synthesize(pitch, logs, breath)
-    if mood == "shouted":
-        sound = np.tanh(rng.uniform(0.5, 3) * level(sound))
-    return level(sound) * np.sqrt(np.mean(np.square(phrase, dtype=float)))
-
-
-def _drift(values: np.ndarray, frames: int, count: int) -> np.ndarray:
-    """Return frames that pass through values, so many frames apart."""
-    return np.interp(np.arange(count) / frames, np.arange(len(values)), values)
-
-
-def level(samples: np.ndarray) -> np.ndarray:
-    """Return samples of RMS 1; silence stays silent."""
-    return samples / max(np.sqrt(np.mean(samples**2)), 1e-12) if len(samples) else samples

@@ -48,13 +48,20 @@ from tqdm.auto import tqdm
 
 from vggish import EMBEDDING_SIZE
 from vggish.frontend import WINDOW_SAMPLES, log_mel
-from vggish.mini.bank import BankError, collect
+from vggish.mini.bank import BankError, collect, make_pools
 from vggish.mini.mixing import KINDS, Mixer
-from vggish.mini.network import WEIGHTS_PATH, build_mini, fold_batch_norm, with_weights
+from vggish.mini.network import (
+    CONVOLUTIONS,
+    WEIGHTS_PATH,
+    build_mini,
+    fold_batch_norm,
+    load_mini,
+    with_weights,
+)
 
 CLASSES = 521
 EMBEDDING_TENSOR, LOGITS_TENSOR = 112, 113
-SHARD_WINDOWS = 2000
+SHARD_WINDOWS, WARM_WINDOWS = 2000, 6000
 # classes of AudioSet by their place among the 521: what the course is about counts more
 SPEECH, SINGING, MUSIC = slice(0, 6), slice(24, 33), slice(132, 277)
 LOGITS_WEIGHT = 0.02
@@ -188,6 +195,41 @@ def entropy(scores: tf.Tensor, answer: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(class_weights() * each, axis=-1)
 
 
+def start_from(model: keras.Model, trained: keras.Model, data: dict[str, np.ndarray]) -> None:
+    """Let a network with batch normalisation begin as a folded one ends.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With batch normalisation, embedding and logits; changed in place.
+    trained : keras.Model
+        As :func:`vggish.mini.network.load_mini` returns it.
+    data : dict
+        ``windows``, ``targets`` and ``logits``, some thousands of each: they tell what the
+        normalisations see, and what the two dense layers begin with (ridge regression).
+    """
+    windows = data["windows"].astype(np.float32)
+    names = [name for name, *_ in CONVOLUTIONS]
+    outputs = [layer.output for layer in trained.layers if layer.name in names]
+    outputs.append(trained.get_layer("mean").output)
+    *convolved, means = keras.Model(trained.input, outputs).predict(windows, verbose=0)
+    for (name, *_), seen in zip(CONVOLUTIONS, convolved, strict=True):
+        kernel, bias = trained.get_layer(name).get_weights()
+        model.get_layer(name).set_weights([kernel])
+        norm = model.get_layer(f"{name}_norm")
+        variance, mean = seen.var(axis=(0, 1, 2)), seen.mean(axis=(0, 1, 2))
+        # what comes out of the convolution itself has no bias yet
+        norm.set_weights([np.sqrt(variance + norm.epsilon), mean, mean - bias, variance])
+    inputs, wanted = means, data["targets"]
+    for name in ("embedding", "logits"):
+        full = np.column_stack([inputs, np.ones(len(inputs))]).astype(float)
+        gram = full.T @ full + np.diag(np.append(1e-3 * len(full) * full[:, :-1].var(0), 0))
+        gram += 1e-6 * len(full) * np.eye(len(gram))  # some units never speak
+        solved = np.linalg.solve(gram, full.T @ wanted.astype(float))
+        model.get_layer(name).set_weights([solved[:-1], solved[-1]])
+        inputs, wanted = full @ solved, np.maximum(data["logits"], -12)
+
+
 def train(
     data: dict[str, np.ndarray],
     *,
@@ -195,6 +237,9 @@ def train(
     batch_size: int = 128,
     learning_rate: float = 2e-3,
     seed: int = 0,
+    precision: str = "float32",
+    trained: keras.Model | None = None,
+    backup: Path | None = None,
     validate: Callable[[keras.Model], object] | None = None,
 ) -> keras.Model:
     """Train the network with batch normalisation and a head for the teacher's classes.
@@ -205,6 +250,12 @@ def train(
         From :func:`load_shards`, and ``targets`` (n, 128).
     epochs : int
         Passes over the windows.
+    precision : str
+        Keras's dtype policy of the convolutions.
+    trained : keras.Model, optional
+        What to start from, as :func:`vggish.mini.network.load_mini` returns it; else at random.
+    backup : Path, optional
+        A folder to which every epoch goes, so that an interrupted training goes on.
     validate : callable, optional
         Called with the model after every epoch; what it returns is printed.
 
@@ -214,9 +265,11 @@ def train(
         (n, 96, 64) -> embedding (n, 128) and logits (n, 521).
     """
     keras.utils.set_random_seed(seed)
-    body = build_mini(batch_norm=True)
+    body = build_mini(batch_norm=True, precision=precision)
     head = keras.layers.Dense(CLASSES, name="logits")(body.output)
     model = keras.Model(body.input, [body.output, head])
+    if trained is not None:
+        start_from(model, trained, {key: values[:WARM_WINDOWS] for key, values in data.items()})
     batches = Batches(data, batch_size, seed)
     steps = len(batches) * epochs
     warmup = min(500, steps // 10)
@@ -227,10 +280,14 @@ def train(
     # not the normalisation, nor the biases
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     model.compile(optimizer, ["mse", entropy], loss_weights=[1, LOGITS_WEIGHT], jit_compile=False)
-    tell = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: print(validate(model)) if validate else None
-    )
-    model.fit(batches, epochs=epochs, callbacks=[tell])
+    callbacks = [
+        keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: print(validate(model)) if validate else None
+        )
+    ]
+    if backup is not None:
+        callbacks.append(keras.callbacks.BackupAndRestore(backup))
+    model.fit(batches, epochs=epochs, callbacks=callbacks)
     return model
 
 
@@ -302,6 +359,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=128, help="windows a step")
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="its peak")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="teachers at work")
+    parser.add_argument("--start", type=Path, help="weights to start from; at random by default")
+    parser.add_argument(
+        "--half",
+        action="store_true",
+        help="convolutions in bfloat16: twice as fast on processors that compute in it",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of weights and order")
     return parser.parse_args(arguments)
 
@@ -315,6 +378,7 @@ def main(arguments: list[str] | None = None) -> int:
             if not (path.is_file() if kind == "file" else path.is_dir()):
                 raise BankError(f"{path} is no {kind}: name the {kind} that holds it.")
         collect(options.audio, options.cache)
+        make_pools(options.cache, options.workers)
         label(options.teacher, options.cache, options.windows, options.workers)
     except BankError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -324,15 +388,23 @@ def main(arguments: list[str] | None = None) -> int:
     held_out = {split: load_shards(options.cache, split) for split in ("files", "packages")}
     for part in (data, *held_out.values()):
         part["targets"] = target(part.pop("embeddings"))
+
+    def keep(model: keras.Model) -> dict[str, float]:
+        """Leave weights that can be used after every epoch, and say what they are worth."""
+        export(keras.Model(model.input, model.output[0]), data["windows"][:40_000], options.out)
+        return match(model, held_out["files"])
+
     model = train(
         data,
         epochs=options.epochs,
         batch_size=options.batch,
         learning_rate=options.learning_rate,
         seed=options.seed,
-        validate=lambda model: match(model, held_out["files"]),
+        precision="mixed_bfloat16" if options.half else "float32",
+        trained=load_mini(options.start) if options.start else None,
+        backup=options.cache / "backup",
+        validate=keep,
     )
-    export(keras.Model(model.input, model.output[0]), data["windows"][:40_000], options.out)
     report = {
         "sha256": hashlib.sha256(options.out.read_bytes()).hexdigest(),
         "bytes": options.out.stat().st_size,
