@@ -47,7 +47,8 @@ COPY --chown=1000:0 . .
 RUN install -d -o 1000 -g 0 -m 0775 /home/learner/work . data
 
 USER 1000
-EXPOSE 8888
+# JupyterLab, and `audioseg app`
+EXPOSE 8888 8899
 HEALTHCHECK --interval=10s --start-period=60s \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8888/api', timeout=5)"]
 ENTRYPOINT ["/home/learner/course/docker-entrypoint.sh"]

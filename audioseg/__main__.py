@@ -20,6 +20,7 @@ from audioseg.correction import command as adopt
 from audioseg.errors import ArgumentError
 from audioseg.features import command as extract
 from audioseg.segmentation import command as segment
+from audioseg.show.app import command as app
 from audioseg.training import command as board
 from vggish.errors import SentenceError
 
@@ -29,6 +30,7 @@ COMMANDS = {
     "board": board,
     "segment": segment,
     "adopt": adopt,
+    "app": app,
 }
 DONE, FAILED, WRONG_ARGUMENTS, INTERRUPTED = 0, 1, 2, 130
 

@@ -74,10 +74,16 @@ BELOW = {
     "audioseg": {"vggish", "feat_ext"},
     "audioseg.corpus": {"vggish", "feat_ext", "audioseg"},
     "audioseg.features": {"vggish", "feat_ext", "audioseg"},
-    "audioseg.show": {"audioseg.labels", "audioseg.errors", "audioseg.files"},
+    "audioseg.show": {
+        "audioseg.audio", "audioseg.labels", "audioseg.errors", "audioseg.files"
+    },
+    "audioseg.show.app": {
+        "vggish", "feat_ext", "audioseg", "audioseg.show", "audioseg.segmentation"
+    },
     "audioseg.training": {"vggish", "audioseg", "audioseg.show"},
     "audioseg.segmentation": {
-        "vggish", "feat_ext", "audioseg", "audioseg.features", "audioseg.training"
+        "vggish", "feat_ext", "audioseg", "audioseg.features", "audioseg.training",
+        "audioseg.show",
     },
 }  # fmt: skip
 OURS = [ROOT / "feat_ext.py", *ROOT.glob("vggish/**/*.py"), *ROOT.glob("audioseg/**/*.py")]

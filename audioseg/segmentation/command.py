@@ -61,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="auto|audioset|mini|PATH",
         help="the embedding (default: the one that the run was trained on)",
     )
+    parser.add_argument(
+        "--html",
+        action="store_true",
+        help="write a page to look at and to send too; of a folder, an index as well",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -71,17 +76,10 @@ def run(options: argparse.Namespace) -> int:
     _make_folder(options.out)
     from tqdm import tqdm  # only now, with TensorFlow: a wrong argument shows at once
 
-    from audioseg.segmentation import formats, review, segments
-    from audioseg.segmentation.evaluation import CANDIDATES
-    from audioseg.training import runs
+    from audioseg.segmentation import formats, pages, review, segmenter, segments
 
-    # of runs/NAME/, as a shell completes it, the name
-    run = runs.load(runs.FOLDER / Path(options.run or runs.best()).name)
-    embedding = segments.embedding_for(run, options.weights)
-    chosen = run.test.get("smoothing")
-    smoothing = options.smooth or (chosen if chosen in CANDIDATES else "viterbi")
-    how = CANDIDATES.get(smoothing, {"method": smoothing})
-    print(f"run: {run.name}, embedding: {embedding.name}, smoothing: {smoothing}")
+    ready = segmenter.load(options.run, weights=options.weights, smoothing=options.smooth)
+    print(", ".join(f"{what}: {value}" for what, value in ready.about.items()))
     failed, doubts = 0, []
     for path, target in recordings:
         try:
@@ -89,8 +87,10 @@ def run(options: argparse.Namespace) -> int:
                 _quiet_libraries() as terminal,
                 tqdm(desc=path.name, unit="s", unit_scale=True, leave=False, file=terminal) as bar,
             ):
-                result = segments.segment(path, run, embedding, progress=bar.update, **how)
+                result = ready.segment(path, bar.update)
             written = formats.export(result, target, more=options.format, recording=path.name)
+            if options.html:
+                written += pages.write(path, result, target, files=written, about=ready.about)
         except (ValueError, OSError) as error:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
@@ -109,6 +109,8 @@ def run(options: argparse.Namespace) -> int:
         if result.broken:
             failed += 1
             print(f"error: {result.broken}", file=sys.stderr)
+    if options.html and len(recordings) > 1 and (index := pages.write_index(options.out)):
+        print(f"all pages: {index}")
     if options.review and doubts:
         for line in _write_reviews(doubts, options.review):
             print(line)

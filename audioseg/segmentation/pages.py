@@ -1,0 +1,68 @@
+"""A segmentation as a page to look at and to send."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import feat_ext
+from audioseg.segmentation.segments import Segmentation
+from audioseg.show import report
+
+write_index = report.write_index
+
+
+def write(
+    recording: str | os.PathLike,
+    result: Segmentation,
+    stem: str | os.PathLike,
+    *,
+    files: Sequence[Path] = (),
+    about: Mapping[str, str] | None = None,
+    progress: Callable[[float], None] = lambda seconds: None,
+) -> list[Path]:
+    """Write the page of a recording, and beside it the sound of a long one.
+
+    Parameters
+    ----------
+    recording : str or PathLike
+        The audio file.
+    result : Segmentation
+        As :func:`audioseg.segmentation.segments.segment` returns it.
+    stem : str or PathLike
+        The page's place and name, without a suffix.
+    files : sequence of Path
+        The label files, which the page holds too.
+    about : mapping of str to str, optional
+        What else the page says, as the run's name.
+    progress : callable
+        Told the seconds of audio that have been read, now and then.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    return report.write_page(
+        report.page_beside(stem),
+        recording,
+        track=result.track,
+        probabilities=result.probabilities,
+        classes=result.classes.names,
+        seconds=result.seconds,
+        hop_seconds=result.hop_seconds,
+        first_center=feat_ext.FIRST_CENTER_SECONDS,
+        files=files,
+        about=about,
+        note=note_on(recording, result),
+        progress=progress,
+    )
+
+
+def note_on(recording: str | os.PathLike, result: Segmentation) -> str:
+    """Return what is to be known of a recording, without the folder that it is in."""
+    notes = [result.broken.replace(os.fspath(recording), Path(recording).name)]
+    if result.cancelled:
+        notes.append("The channels cancel each other (opposite phase): the louder one was taken.")
+    return " ".join(filter(None, notes))

@@ -1,0 +1,1 @@
+"""The segmenter for people without Jupyter: a page in the browser, and a button in a notebook."""

@@ -1,0 +1,346 @@
+"""A page to look at and to send: a recording, what is heard when, and how sure the network is.
+
+One HTML file with all it needs in it: it opens from the disk, in any browser, without a network.
+The sound of a long recording lies beside it as MP3. What the page looks like stands in
+``pages/``; here it is filled in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from audioseg.errors import CourseError
+from audioseg.files import replacing
+from audioseg.labels import Segment
+from audioseg.show.pictures import COLORS
+from audioseg.show.sound import Outline, write_mp3
+
+PAGES = Path(__file__).parent / "pages"
+EMBEDDED_SECONDS = 20 * 60.0  # 13 MB: what longer sounds make of a page, no mail takes
+OPEN_ROWS = 200  # a longer table of segments is folded
+INDEX = "index.html"
+SUMMARY = re.compile(r'<meta name="audioseg" content="([A-Za-z0-9+/=]*)">')
+SUMMARY_BYTES = 1 << 16  # of a page, within which its summary stands
+
+
+class ReportError(CourseError):
+    """A page that cannot be written; one sentence that says what to do."""
+
+
+def write_page(
+    page: str | os.PathLike,
+    recording: str | os.PathLike,
+    *,
+    track: Sequence[Segment],
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    seconds: float,
+    hop_seconds: float,
+    first_center: float,
+    files: Sequence[Path] = (),
+    about: Mapping[str, str] | None = None,
+    note: str = "",
+    progress: Callable[[float], None] = lambda seconds: None,
+) -> list[Path]:
+    """Write the page of a recording.
+
+    Parameters
+    ----------
+    page : str or PathLike
+        Where it goes, as ``segmented/interview.html``.
+    recording : str or PathLike
+        What is played.
+    track : sequence of Segment
+        What is heard when, sorted by time.
+    probabilities : np.ndarray [shape=(n, classes)]
+        Of each frame.
+    classes : sequence of str
+        Their names, two to twenty or so.
+    seconds : float
+        How long the recording is.
+    hop_seconds, first_center : float
+        From one frame to the next, and the time of the first one's centre.
+    files : sequence of Path
+        Label files; the page holds them, to be saved from it.
+    about : mapping of str to str, optional
+        What else to say, as the run's name.
+    note : str
+        What to know of the recording, as that it breaks off.
+    progress : callable
+        Told the seconds of audio that have been read, now and then.
+
+    Returns
+    -------
+    list of Path
+        The page, and where the recording is longer than :data:`EMBEDDED_SECONDS` its sound.
+
+    Raises
+    ------
+    audio.AudioError
+        If nothing of the recording can be read.
+    ReportError
+        If the page cannot be written.
+    """
+    page = Path(page)
+    beside = page.with_name(f"{page.stem}_sound.mp3")
+    written = [page]
+    try:
+        if seconds <= EMBEDDED_SECONDS:
+            file = io.BytesIO()
+            outline = write_mp3(recording, file, seconds=seconds, progress=progress)
+            sound = {"name": beside.name, "mp3": _base64(file.getvalue())}
+        else:
+            with replacing(beside) as aside:
+                outline = write_mp3(recording, aside, seconds=seconds, progress=progress)
+            sound = {"name": beside.name}
+            written.append(beside)
+        text = page_of(
+            Path(recording).name, sound, outline,
+            track=track, probabilities=probabilities, classes=classes, seconds=seconds,
+            hop_seconds=hop_seconds, first_center=first_center, files=files, about=about or {},
+            note=printable(note),
+        )  # fmt: skip
+        _write(page, text)
+    except OSError as error:
+        raise ReportError(
+            f"{page} cannot be written ({error.strerror}): make room for it, or write into "
+            "another folder."
+        ) from None
+    return written
+
+
+def page_of(
+    name: str,
+    sound: Mapping[str, str],
+    outline: Outline,
+    *,
+    track: Sequence[Segment],
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    seconds: float,
+    hop_seconds: float,
+    first_center: float,
+    files: Sequence[Path],
+    about: Mapping[str, str],
+    note: str,
+) -> str:
+    """Return the page as HTML; :func:`write_page` says what is what.
+
+    ``sound`` has the ``name`` of the MP3 beside the page, and ``mp3``, its content in base 64, if
+    the page holds it.
+    """
+    name = printable(name)
+    colors = colors_of(classes)
+    edges = np.round((np.array([s[:2] for s in track]) - first_center) / hop_seconds + 0.5)
+    rows = []
+    for segment, (begin, end) in zip(track, edges.astype(int), strict=True):
+        number = list(classes).index(segment.label)
+        inside = probabilities[max(0, begin) : max(1, begin + 1, end), number]
+        rows.append({"segment": segment, "number": number, "sure": float(inside.mean())})
+    shares = []
+    for number, label in enumerate(classes):
+        lengths = [s.end - s.start for s in track if s.label == label]
+        shares.append(
+            {"label": label, "color": colors[number], "seconds": sum(lengths),
+             "share": sum(lengths) / seconds, "segments": len(lengths)}
+        )  # fmt: skip
+    data = {
+        "seconds": seconds,
+        "hop": hop_seconds,
+        "first": first_center,
+        "classes": list(classes),
+        "colors": colors,
+        "inks": [ink_on(color) for color in colors],
+        "starts": [round(s.start, 3) for s in track],
+        "ends": [round(s.end, 3) for s in track],
+        "labels": [row["number"] for row in rows],
+        "low": _base64(outline.low.tobytes()),
+        "high": _base64(outline.high.tobytes()),
+        "probabilities": _base64(np.round(probabilities * 255).astype(np.uint8).tobytes()),
+        "sound": sound["name"],
+    }
+    summary = {
+        "name": name,
+        "seconds": seconds,
+        "segments": len(track),
+        "shares": {s["label"]: round(s["share"], 4) for s in shares},
+    }
+    return render(
+        "report",
+        ("wavesurfer.min.js", "regions.min.js", "minimap.min.js"),
+        name=name,
+        seconds=seconds,
+        about=about,
+        note=note,
+        rows=rows,
+        shares=shares,
+        open=len(rows) <= OPEN_ROWS,
+        data=data,
+        mp3=sound.get("mp3", ""),
+        files=[{"name": f.name, "content": _base64(f.read_bytes())} for f in files],
+        summary=_base64(json.dumps(summary).encode()),
+    )
+
+
+def write_index(folder: str | os.PathLike) -> Path | None:
+    """Write ``index.html`` of all pages in a folder, and in folders of it.
+
+    Parameters
+    ----------
+    folder : str or PathLike
+        Where :func:`write_page` has written pages, just now or earlier.
+
+    Returns
+    -------
+    Path or None
+        The index, where there is any page.
+
+    Raises
+    ------
+    ReportError
+        If it cannot be written.
+    """
+    folder = Path(folder)
+    found = []
+    for page in sorted(folder.rglob("*.html")):
+        with page.open("rb") as file:
+            said = SUMMARY.search(file.read(SUMMARY_BYTES).decode("utf-8", "replace"))
+        if said:
+            summary = json.loads(base64.b64decode(said[1]))
+            link = page.relative_to(folder).as_posix()
+            found.append(summary | {"page": link, "folder": link.rpartition("/")[0]})
+    if not found:
+        return None
+    classes = list(dict.fromkeys(label for one in found for label in one["shares"]))
+    whole = sum(one["seconds"] for one in found)
+    legend = [
+        {
+            "label": label,
+            "color": color,
+            "share": sum(one["shares"].get(label, 0.0) * one["seconds"] for one in found) / whole,
+        }
+        for label, color in zip(classes, colors_of(classes), strict=True)
+    ]
+    text = render("index", (), pages=found, legend=legend, seconds=whole)
+    try:
+        _write(folder / INDEX, text)
+    except OSError as error:
+        raise ReportError(
+            f"{folder / INDEX} cannot be written ({error.strerror}): make room for it."
+        ) from None
+    return folder / INDEX
+
+
+def page_beside(stem: str | os.PathLike) -> Path:
+    """Return where the page of label files with this place and name goes; never the index."""
+    page = Path(f"{stem}.html")
+    return page.with_name("index_.html") if page.name.lower() == INDEX else page
+
+
+def colors_of(classes: Sequence[str]) -> list[str]:
+    """Return a colour for each class, as ``#rrggbb``."""
+    more = iter(
+        "#CC79A7 #56B4E9 #D55E00 #F0E442 #332288 #882255 #44AA99 #999933 #AA4499 #6699CC "
+        "#661100 #117733 #88CCEE #DDCC77 #CC6677 #7F7F7F #BCBD22 #17BECF #8C564B #E377C2".split()
+    )
+    return [COLORS.get(name) or next(more) for name in classes]
+
+
+def ink_on(color: str) -> str:
+    """Return the one of black and white that is read better on a colour.
+
+    By the contrast ratio of WCAG 2.2, which asks for relative luminances.
+    """
+    levels = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+    luminance = float(linear @ [0.2126, 0.7152, 0.0722])
+    return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
+
+
+def clock(seconds: float, decimals: int = 1) -> str:
+    """Return a time as people read it: 0:07.5, 12:00.0, 2:05:09.3."""
+    ticks = round(seconds * 10**decimals)
+    whole, part = divmod(ticks, 10**decimals)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    front = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{front}:{rest:02}" + (f".{part:0{decimals}}" if decimals else "")
+
+
+def printable(name: str) -> str:
+    """Return a file's name as text, whatever bytes it is made of."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as aside:
+        aside.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["clock"] = clock
+    return environment
+
+
+def render(name: str, libraries: Sequence[str], /, *, policy: str = "", **what: Any) -> str:
+    """Return a page: a template of ``pages/`` with its style and scripts in it.
+
+    Parameters
+    ----------
+    name : str
+        The template, style and script, as ``report`` for ``report.html``.
+    libraries : sequence of str
+        Files of ``pages/wavesurfer/`` that it needs.
+    policy : str
+        What the page may do besides running these scripts, in a Content-Security-Policy's words.
+    **what
+        What is filled in; all of it is escaped.
+
+    Returns
+    -------
+    str
+    """
+    texts = [(PAGES / "wavesurfer" / library).read_text("utf-8") for library in libraries]
+    own = PAGES / f"{name}.js"
+    texts += [own.read_text("utf-8")] if own.exists() else []
+    hashes = [_base64(hashlib.sha256(text.encode()).digest()) for text in texts]
+    allowed = " ".join(f"'sha256-{one}'" for one in hashes) or "'none'"
+    styles = "\n".join((PAGES / f"{style}.css").read_text("utf-8") for style in ("page", name))
+    # ours and the library's, no text of anybody's in them
+    return (
+        _environment()
+        .get_template(f"{name}.html")
+        .render(
+            scripts=[Markup(text) for text in texts],
+            style=Markup(styles),
+            policy=f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
+            f"img-src data: blob:; media-src 'self' file: blob: data:; {policy}"
+            "base-uri 'none'; form-action 'none'",
+            **what,
+        )
+    )
