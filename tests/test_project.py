@@ -85,6 +85,10 @@ BELOW = {
         "vggish", "feat_ext", "audioseg", "audioseg.features", "audioseg.training",
         "audioseg.show",
     },
+    "audioseg.correction": {  # goes through all of them
+        "audioseg", "audioseg.corpus", "audioseg.features", "audioseg.training",
+        "audioseg.segmentation",
+    },
 }  # fmt: skip
 OURS = [ROOT / "feat_ext.py", *ROOT.glob("vggish/**/*.py"), *ROOT.glob("audioseg/**/*.py")]
 
