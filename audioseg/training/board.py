@@ -18,6 +18,7 @@ COLUMNS = (
     ("embedding", "weights", "{}"),
     ("VAL acc.", "val_accuracy", "{:.3f}"),
     ("macro F1", "val_macro_f1", "{:.3f}"),
+    ("of 1 s", "val_short_macro_f1", "{:.3f}"),
     ("TST acc.", "tst_accuracy", "{:.3f}"),
     ("macro F1", "tst_macro_f1", "{:.3f}"),
     ("event F1 0.5 s", "tst_event_f1_0.5s", "{:.3f}"),

@@ -161,6 +161,34 @@ def probabilities_of(
     return np.concatenate([probabilities(network, part) for part in np.split(embedding, edges)])
 
 
+def probabilities_alone(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
+    """Return what a network says of each window if that is all there is of a recording.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Of one of the three input shapes above.
+    embedding : np.ndarray [shape=(n, 128)]
+        Windows of any recordings.
+
+    Returns
+    -------
+    np.ndarray [shape=(n, classes), dtype=float32]
+        What :func:`probabilities` returns of each of them alone.
+    """
+    shape = input_shape(network)
+    # beyond its ends a recording goes on as its first and last window: here, always the same one
+    copies = shape[0] or 2 * EDGE_WINDOWS + 1 if len(shape) == 2 else 1
+    parts = [np.zeros((0, network.output_shape[-1]), dtype=np.float32)]
+    for begin in range(0, len(embedding), BLOCK_WINDOWS // 8):
+        block = embedding[begin : begin + BLOCK_WINDOWS // 8].astype(np.float32)
+        if len(shape) == 2:
+            block = np.repeat(block[:, None], copies, axis=1)
+        answer = np.asarray(network(block, training=False))
+        parts.append(answer[:, EDGE_WINDOWS] if answer.ndim == 3 else answer)
+    return np.concatenate(parts)
+
+
 def input_shape(network: keras.Model, classes: int | None = None) -> tuple[int | None, ...]:
     """Return a network's input shape without the batch, checked; its output for some classes."""
     shape = network.input_shape

@@ -22,7 +22,7 @@ import numpy as np
 from audioseg.files import replacing
 from audioseg.labels import IGNORED, Classes
 from audioseg.show import pictures
-from audioseg.training.context import input_shape, probabilities_of
+from audioseg.training.context import input_shape, probabilities_alone, probabilities_of
 from audioseg.training.fields import CONFIG, FOLDER, INPUTS, METRICS, TEST, RunError, read
 from audioseg.training.notebook import claim, difference
 from audioseg.training.scores import frame_scores
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FOLDER", "INPUTS", "Run", "RunError", "best", "claim", "corpus_of", "difference", "load",
-    "save", "table", "transitions", "write_test",
+    "save", "table", "transitions", "val_score", "write_test",
 ]  # fmt: skip
 
 WEIGHTS = "model.weights.h5"
+SHORT_SECONDS = 1.0  # how far apart the windows of VAL are that are scored alone
 AGREEMENT = 0.02  # between VAL accuracy as training saw it, and as the stored network repeats it
 
 
@@ -182,6 +183,9 @@ def save(
         stored = _network_of(config, aside / WEIGHTS, place)
         answer = probabilities_of(stored, getattr(val, input), val.recording)
         scores = frame_scores(val.label, answer.argmax(axis=1), classes=count)
+        step = max(1, round(SHORT_SECONDS / float(val.hop_seconds)))
+        alone = probabilities_alone(stored, getattr(val, input)[::step])
+        short = frame_scores(val.label[::step], alone.argmax(axis=1), classes=count)
         seen = list(history.get("val_accuracy", [])) or [scores.accuracy]
         if min(abs(value - scores.accuracy) for value in seen) > AGREEMENT:
             raise RunError(
@@ -202,6 +206,8 @@ def save(
             "val_accuracy": scores.accuracy,
             "val_majority_share": float(np.mean(val.label == priors.argmax())),
             "val_macro_f1": scores.macro_f1,
+            "val_short_accuracy": short.accuracy,
+            "val_short_macro_f1": short.macro_f1,
             "val_balanced_accuracy": scores.balanced_accuracy,
             "val_f1": dict(zip(classes.names, scores.f1.tolist(), strict=True)),
             "seconds": round(float(seconds), 1),
@@ -302,7 +308,16 @@ def table(folder: str | os.PathLike = FOLDER) -> list[dict[str, Any]]:
     rows = []
     for place in _complete(Path(folder)):
         rows.append(read(place / METRICS) | read(place / TEST) | {"name": place.name})
-    return sorted(rows, key=lambda row: (-row["val_macro_f1"], row["name"]))
+    return sorted(rows, key=lambda row: (-val_score(row), row["name"]))
+
+
+def val_score(metrics: Mapping[str, Any]) -> float:
+    """Return what runs are chosen by: the mean macro F1 of whole recordings and one-second clips.
+
+    A run from before clips were scored has that of whole recordings.
+    """
+    whole = metrics["val_macro_f1"]
+    return (whole + metrics.get("val_short_macro_f1", whole)) / 2
 
 
 def best(
@@ -311,7 +326,7 @@ def best(
     weights_sha256: str | None = None,
     corpus: str | None = None,
 ) -> str:
-    """Return the name of the run with the highest macro F1 on VAL.
+    """Return the name of the run that is best on VAL, by :func:`val_score`.
 
     Parameters
     ----------

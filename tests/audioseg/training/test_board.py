@@ -45,8 +45,8 @@ def folder(tmp_path, monkeypatch):
 def test_table_has_a_line_a_run_and_columns_that_stand_below_each_other():
     lines = board.text_table([ROWS[0] | TEST, ROWS[1]]).splitlines()
     assert [line.split()[0] for line in lines] == ["run", "03-a", "03-longer-name"]
-    assert lines[1].split()[1:] == "mini 0.950 0.900 0.930 0.850 0.500 - 12 s".split()
-    assert lines[2].split()[1:] == "audioset 0.687 0.204 - - - - 4 s".split()
+    assert lines[1].split()[1:] == "mini 0.950 0.900 - 0.930 0.850 0.500 - 12 s".split()
+    assert lines[2].split()[1:] == "audioset 0.687 0.204 - - - - - 4 s".split()
     assert lines[1].index("0.950") == lines[2].index("0.687")
 
 

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 
 from audioseg.training import context
 
@@ -57,3 +58,21 @@ def test_a_sequence_goes_on_as_it_ends():
         answer = context.probabilities(network, np.repeat(same, n, axis=0))
         assert answer.shape == (n, 4)
         np.testing.assert_allclose(answer, 5.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(128,), (9, 128), (None, 128)])
+def test_a_window_alone_is_a_recording_of_one_window(shape):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(shape)
+    if shape == (None, 128):
+        outputs = keras.layers.Conv1D(4, 5, padding="same", activation="softmax")(inputs / 255)
+    else:
+        flat = keras.layers.Flatten()(inputs / 255)
+        outputs = keras.layers.Dense(4, activation="softmax")(flat)
+    network = keras.Model(inputs, outputs)
+    windows = np.random.default_rng(0).integers(0, 256, (5, 128), dtype=np.uint8)
+    each = [context.probabilities(network, window[None])[0] for window in windows]
+    # sums of 9 * 128 products of float32, with a margin of ten
+    bound = 10 * 9 * 128 * np.finfo(np.float32).eps
+    np.testing.assert_allclose(context.probabilities_alone(network, windows), each, atol=bound)
+    assert context.probabilities_alone(network, windows[:0]).shape == (0, 4)

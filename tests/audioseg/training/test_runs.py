@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -313,3 +314,17 @@ def test_layers_that_are_none_are_told(broken):
 def test_transitions_do_not_cross_recordings():
     matrix = runs.transitions(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), classes=2)
     assert matrix == pytest.approx(np.array([[0.75, 0.25], [0.25, 0.75]]))
+
+
+def test_the_best_is_good_on_whole_recordings_and_on_clips(folder):
+    def with_scores(name, whole, short):
+        saved(f"runs/{name}", built((128,)))
+        path = Path("runs") / name / "metrics.json"
+        scores = {"val_macro_f1": whole, "val_short_macro_f1": short}
+        path.write_text(json.dumps(json.loads(path.read_text()) | scores))
+
+    with_scores("whole", 0.97, 0.80)
+    with_scores("both", 0.95, 0.90)
+    assert runs.best() == "both"
+    metrics = json.loads(Path("runs/both/metrics.json").read_text())
+    assert 0 <= metrics["val_short_accuracy"] <= 1
