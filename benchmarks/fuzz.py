@@ -59,7 +59,7 @@ def labels_target(folder: Path) -> tuple[Reader, list[Path]]:
 
     def read(path: Path) -> None:
         try:
-            segments = labels.read_label_track(path, duration=10.0)
+            segments = labels.read_label_track(path, classes=labels.CLASSES, duration=10.0)
         except labels.LabelError as error:
             assert path.name in str(error)
             return

@@ -74,12 +74,15 @@ def test_from_own_recordings_to_a_textgrid(count, tmp_path, monkeypatch, capsys)
     assert len(names["result"].f1) == count + 1
     assert names["result"].confusion.sum() == (names["tst"].label >= 0).sum()
     capsys.readouterr()
-    argv = ["segment", "field/tape 2.wav", "--run", NAME, "--format", "textgrid", "eaf"]
+    argv = ["segment", "field/tape 2.wav", "--run", NAME, "--html"]
+    argv += ["--format", "textgrid", "eaf"]
     assert main(argv) == 0
     said = capsys.readouterr().out
     track = read_track("segmented/tape 2.TextGrid", classes=classes.names)
     assert track[0].start == 0 and track[-1].end == pytest.approx(SECONDS, abs=0.01)
     assert not {s.label for s in track} & {*CLASSES}
+    page = Path("segmented/tape 2.html").read_text("utf-8")
+    assert all(name in page for name in classes.names)
     blank = any(" " in s.label for s in track)
     assert blank == ("RTTM holds no blanks" in said)
     assert read_track("segmented/tape 2.eaf")[0].label == track[0].label

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 import feat_ext
 from audioseg.errors import CourseError
-from audioseg.labels import IGNORED, Classes
+from audioseg.labels import IGNORED, Classes, LabelError
 
 DATASET_FORMAT = 2
 HOP_DECIMALS = 2  # hops are whole frames of 10 ms; float32 in the records
@@ -128,7 +128,10 @@ def read_dataset(
         raise DatasetError(f"{path} does not exist: {MAKE}, it makes the records.") from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror}): check it.") from None
-    except (ValueError, KeyError, TypeError):  # a LabelError among them
+    except LabelError as error:
+        reason = str(error).rstrip(".")
+        raise DatasetError(f"{path} is damaged ({reason}): {MAKE} with --overwrite.") from None
+    except (ValueError, KeyError, TypeError):
         raise DatasetError(f"{path} is damaged: {MAKE} with --overwrite.") from None
     if found != DATASET_FORMAT:
         raise DatasetError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -252,7 +253,7 @@ def page_beside(stem: str | os.PathLike) -> Path:
 
 def colors_of(classes: Sequence[str]) -> list[str]:
     """Return a colour for each class, as ``#rrggbb``."""
-    more = iter(
+    more = itertools.cycle(
         "#CC79A7 #56B4E9 #D55E00 #F0E442 #332288 #882255 #44AA99 #999933 #AA4499 #6699CC "
         "#661100 #117733 #88CCEE #DDCC77 #CC6677 #7F7F7F #BCBD22 #17BECF #8C564B #E377C2".split()
     )
