@@ -205,6 +205,7 @@ def _segment_rows(recordings: Sequence[Mapping]) -> pd.DataFrame:
             "artist": segment["artist"],
             "singer": segment["singer"],
             "sounds": ";".join(segment["noise_groups"]),
+            "steady": segment["steady"],
             "speech_db": segment["speech_db"],
             "music_db": segment["music_db"],
             "speech_to_music_db": (

@@ -67,7 +67,10 @@ def map_items(
     # an error here ends the workers while the folder is still held
     with (
         contextlib.closing(numbered),
-        tqdm(total=sum(amounts), desc=label, unit="", disable=not items) as bar,
+        # without it, what TQDM_DISABLE says
+        tqdm(
+            total=sum(amounts), desc=label, unit="", **({} if items else {"disable": True})
+        ) as bar,
     ):
         for (number, _), result in numbered:
             if isinstance(result, Died):

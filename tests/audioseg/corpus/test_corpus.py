@@ -365,12 +365,6 @@ def test_the_telephone_keeps_the_time_and_narrows_nothing():
 
 
 @pytest.mark.numeric
-def test_hiss_has_level_1_whatever_its_colour():
-    for pole in (0.0, 0.5, 0.9):
-        noise = sound.hiss(200_000, np.random.default_rng(1), pole)
-        assert noise.std() == pytest.approx(1, abs=0.03)
-
-
 def test_an_undecodable_source_is_named(tmp_path):
     for name in ("x.ogg", "x.wav"):
         (tmp_path / name).write_bytes(b"OggS no audio")
@@ -403,7 +397,9 @@ def test_the_corpus_is_as_the_contract_says(made):
         shares[row.split] += list(feat_ext.frame_labels(track, times, classes=labels.CLASSES))
     speech = {split: np.mean(np.array(shares[split]) == 0) for split in folder.SPLITS}
     assert 0.6865 <= speech["VAL"] <= 0.6875  # counted from the files, as the features will
-    assert 0.67 < speech["TRN"] < 0.69 and 0.67 < speech["TST"] < 0.69
+    assert 0.67 < speech["TST"] < 0.69
+    # more of the rarer classes to learn from
+    assert speech["TRN"] == pytest.approx(planning.SHARES["TRN"]["speech"], abs=0.01)
 
 
 def test_segments_tell_what_is_heard(made):
@@ -413,7 +409,12 @@ def test_segments_tell_what_is_heard(made):
     assert segments.voice.notna().eq(segments.label.str.contains("speech")).all()
     assert segments.artist.notna().eq(segments.label.str.contains("music")).all()
     assert 0 < segments.narrow_band.mean() < 1
-    assert set(segments[segments.singer.notna()].label) == {"music"}
+    sung = segments[segments.singer.notna()]
+    assert set(sung.label) == {"music", "speech+music"}
+    assert set(sung.split) == set(folder.SPLITS)  # VAL is to choose by it, and TST to tell
+    made_up = segments.steady.notna()
+    assert set(segments[made_up].label) == {"noise", "speech"}
+    assert not (made_up & segments.sounds.notna()).any()
     assert (segments.groupby("singer").split.nunique() <= 1).all()
 
 
@@ -426,8 +427,8 @@ def test_labels_are_where_the_sound_changes(made):
         segments = pd.read_csv(data / "on-hold/segments.csv")
         segments = segments[segments.recording == row.recording]
         for (_, earlier), (_, later) in itertools.pairwise(segments.iterrows()):
-            silent = earlier.label == "noise" and isinstance(earlier.sounds, float)
-            if silent and later.label == "speech" and isinstance(later.sounds, float):
+            silent = pd.isna(earlier.sounds) and pd.isna(earlier.steady)
+            if silent and (earlier.label, later.label) == ("noise", "speech"):
                 edge = round(later.start * RATE)
                 before = samples[edge - 1_600 : edge].astype(float)
                 after = samples[edge + 640 : edge + 2_240].astype(float)
