@@ -350,8 +350,12 @@ def _class_of(label: str, where: str, classes: Sequence[str]) -> str:
 
 
 def label_track(segments: Iterable[Segment]) -> str:
-    """Return segments as an Audacity label track: seconds with six decimals, tabs between."""
-    return "".join(f"{start:.6f}\t{end:.6f}\t{label}\n" for start, end, label in segments)
+    """Return segments as an Audacity label track: seconds with six decimals, tabs between.
+
+    A segment that these decimals leave no length is left out: no reader would take it.
+    """
+    written = ((f"{start:.6f}", f"{end:.6f}", label) for start, end, label in segments)
+    return "".join(f"{a}\t{b}\t{label}\n" for a, b, label in written if a != b)
 
 
 def write_label_track(path: str | os.PathLike, segments: Iterable[Segment]) -> None:

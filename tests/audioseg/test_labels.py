@@ -147,3 +147,11 @@ def test_segments_cover_the_recording():
 
 def test_no_frames_no_segments():
     assert segments_from_frames(np.array([], int), hop_seconds=0.12, first_center=0.5) == []
+
+
+def test_what_six_decimals_leave_no_length_is_not_written(tmp_path):
+    """As where a recording ends between two microseconds, and the last segment with it."""
+    path = tmp_path / "a.txt"
+    track = [Segment(0.0, 62.997062, "speech"), Segment(62.997062, 62.9970625, "noise")]
+    write_label_track(path, track)
+    assert read_label_track(path, duration=62.9970625) == track[:1]
