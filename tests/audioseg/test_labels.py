@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from audioseg.labels import (
     CLASSES,
     LabelError,
+    Segment,
     read_label_track,
     segments_from_frames,
     write_label_track,
