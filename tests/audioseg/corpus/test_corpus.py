@@ -502,7 +502,12 @@ def test_a_damaged_table_of_phrases_is_named(tmp_path):
             phrases.read_phrases(tmp_path / "phrases.csv")
 
 
-@pytest.mark.skipif(not (ROOT / "data/raw").exists(), reason="no sources are unpacked")
+# packages that have been fetched, and are not unpacked yet, lie there as files
+UNPACKED = {path.name for path in ROOT.glob("data/raw/*") if path.is_dir()}
+PACKAGES = {path.stem for path in ROOT.glob("data/raw/*.deb")}
+
+
+@pytest.mark.skipif(not UNPACKED or len(UNPACKED) < len(PACKAGES), reason="sources not unpacked")
 def test_the_projects_phrases_are_those_of_its_sources():
     apart = blocks_apart(ROOT / "data/phrases.csv", ROOT / "data/raw", step=29)
     # another resampler moved 4 of 5,230 by more, by 5 blocks at most
