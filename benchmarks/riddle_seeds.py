@@ -48,7 +48,7 @@ def notebook_code(*, fixed: bool) -> str:
 def train(trn, val, *, seed: int, epochs: int | None, fixed: bool) -> tuple[float, list[float]]:
     """Train as the notebook does; return the accuracy on VAL and the loss after each epoch."""
     keras.utils.set_random_seed(seed)
-    names = {"keras": keras, "labels": labels, "print": lambda *_: None}
+    names = {"keras": keras, "classes": labels.COURSE, "print": lambda *_: None}
     exec(notebook_code(fixed=fixed), names)
     options = {"batch_size": names["BATCH_SIZE"], "epochs": epochs or names["EPOCHS"]}
     history = names["network"].fit(trn[0], trn[1], verbose=0, **options).history
@@ -68,7 +68,8 @@ def random_vggish(split: str, network: keras.Model) -> tuple[np.ndarray, np.ndar
             block = np.asarray(cut[start : start + WINDOWS_AT_ONCE], np.float32)
             parts.append(np.asarray(network(block, training=False)))
         track = labels.read_label_track(path.with_suffix(".txt"))
-        truth.append(labels.labels_at(track, feat_ext.window_times(len(cut), 0.96)))
+        times = feat_ext.window_times(len(cut), 0.96)
+        truth.append(feat_ext.frame_labels(track, times, classes=labels.CLASSES))
     return np.concatenate(parts), np.concatenate(truth)
 
 

@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
+from chromium import CHROMIUM, chromium, needed
 from selenium.common.exceptions import (
     StaleElementReferenceException,
     TimeoutException,
@@ -28,13 +28,8 @@ ROOT = Path(__file__).parent.parent
 SCREENSHOTS = ROOT / "executed" / "lab"
 BASE = "03-training-00-keras_2mlp_clsw0"
 COPY = "03-training-01-keras_2mlp_other_seed"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
 
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER),
-    reason="no Chromium with its driver here (Debian: apt-get install chromium chromium-driver)",
-)
+pytestmark = needed
 
 
 @pytest.fixture(scope="module")
@@ -72,25 +67,9 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-quic",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--window-size=1400,1000",
-        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    profile = tmp_path_factory.mktemp("chromium")
+    with chromium("--window-size=1400,1000", f"--user-data-dir={profile}") as driver:
+        yield driver
 
 
 def wait(browser, condition, seconds=60):
