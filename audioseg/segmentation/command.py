@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -24,15 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``audioseg segment``."""
     parser.set_defaults(goes_on="what has been written is complete")
     parser.add_argument("paths", nargs="+", metavar="FILE", help="audio, or a folder of it")
-    parser.add_argument(
-        "--run", metavar="NAME", help="which of runs/ to use (default: the best one on VAL)"
-    )
-    parser.add_argument(
-        "--smooth",
-        choices=METHODS,
-        metavar="|".join(METHODS),
-        help="how to make labels of probabilities (default: as chosen in 04, else viterbi)",
-    )
+    add_run_arguments(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -57,14 +49,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "where the network is least sure (<name>.review.txt)",
     )
     parser.add_argument(
-        "--weights",
-        metavar="auto|audioset|mini|PATH",
-        help="the embedding (default: the one that the run was trained on)",
-    )
-    parser.add_argument(
         "--html",
         action="store_true",
         help="write a page to look at and to send too; of a folder, an index as well",
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which run segments, and how; :func:`audioseg.segmentation.segmenter.load`."""
+    parser.add_argument(
+        "--run", metavar="NAME", help="which of runs/ to use (default: the best one on VAL)"
+    )
+    parser.add_argument(
+        "--smooth",
+        choices=METHODS,
+        metavar="|".join(METHODS),
+        help="how to make labels of probabilities (default: as chosen in 04, else viterbi)",
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="auto|audioset|mini|PATH",
+        help="the embedding (default: the one that the run was trained on)",
     )
 
 
@@ -74,8 +79,8 @@ def run(options: argparse.Namespace) -> int:
         raise ArgumentError(f"--review is {options.review:g}: give minutes, more than 0.")
     recordings = find_recordings(options.paths, options.out)
     _make_folder(options.out)
-    from tqdm import tqdm  # only now, with TensorFlow: a wrong argument shows at once
-
+    # only now, with TensorFlow: a wrong argument shows at once
+    from audioseg import audio
     from audioseg.segmentation import formats, pages, review, segmenter, segments
 
     ready = segmenter.load(options.run, weights=options.weights, smoothing=options.smooth)
@@ -83,14 +88,14 @@ def run(options: argparse.Namespace) -> int:
     failed, doubts = 0, []
     for path, target in recordings:
         try:
-            with (
-                _quiet_libraries() as terminal,
-                tqdm(desc=path.name, unit="s", unit_scale=True, leave=False, file=terminal) as bar,
-            ):
-                result = ready.segment(path, bar.update)
+            with _bar(path.name, audio.stated_seconds(path)) as told:
+                result = ready.segment(path, told)
             written = formats.export(result, target, more=options.format, recording=path.name)
             if options.html:
-                written += pages.write(path, result, target, files=written, about=ready.about)
+                with _bar(f"{path.name}, page", result.seconds) as told:
+                    written += pages.write(
+                        path, result, target, files=written, about=ready.about, progress=told
+                    )
         except (ValueError, OSError) as error:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
@@ -144,6 +149,20 @@ def _make_folder(out: Path) -> None:
         ) from None
     if not os.access(out, os.W_OK):
         raise ArgumentError(f"--out {out} is a folder that you may not write to: name another.")
+
+
+@contextmanager
+def _bar(what: str, seconds: float | None) -> Iterator[Callable[[float], object]]:
+    """Show a progress bar over seconds of audio, None if unknown; yield what is told of them."""
+    from tqdm import tqdm
+
+    with (
+        _quiet_libraries() as terminal,
+        tqdm(
+            desc=what, total=seconds, unit="s", unit_scale=True, leave=False, file=terminal
+        ) as bar,
+    ):
+        yield bar.update
 
 
 @contextmanager

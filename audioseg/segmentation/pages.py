@@ -49,7 +49,7 @@ def write(
         recording,
         track=result.track,
         probabilities=result.probabilities,
-        classes=result.classes.names,
+        classes=result.classes,
         seconds=result.seconds,
         hop_seconds=result.hop_seconds,
         first_center=feat_ext.FIRST_CENTER_SECONDS,

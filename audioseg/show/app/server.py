@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -18,8 +17,10 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
+from audioseg.labels import Classes
 from audioseg.show import report
 from audioseg.show.app.jobs import Jobs, UploadError
+from audioseg.show.looks import looks
 
 # other sites' pages cannot send it, so they cannot use the app in their readers' name
 OWN_HEADER = "x-audioseg"
@@ -28,7 +29,7 @@ MEGABYTE = 1_000_000
 
 
 def application(
-    jobs: Jobs, *, classes: Sequence[str], about: str, most_megabytes: int, token: str | None
+    jobs: Jobs, *, classes: Classes, about: str, most_megabytes: int, token: str | None
 ) -> Starlette:
     """Return the app.
 
@@ -36,7 +37,7 @@ def application(
     ----------
     jobs : Jobs
         Where recordings go.
-    classes : sequence of str
+    classes : Classes
         What is told apart.
     about : str
         Which run does it, for the page.
@@ -50,12 +51,13 @@ def application(
     -------
     Starlette
     """
+    look_of = looks(classes)
     page = report.render(
         "app",
         ("wavesurfer.min.js", "record.min.js"),
         policy="connect-src 'self'; ",
         about=about,
-        classes=list(zip(classes, report.colors_of(classes), strict=True)),
+        backgrounds={label: look_of[label].css for label in classes.names},
         limits={"megabytes": most_megabytes, "recordings": jobs.most},
     )
 

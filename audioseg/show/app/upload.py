@@ -59,8 +59,7 @@ def button(segmenter: Segmenter, folder: str | Path = "segmented") -> ipywidgets
         sent.parent.mkdir(parents=True, exist_ok=True)
         sent.write_bytes(content)
         try:
-            with audio.open_audio(sent, findings=audio.Findings()) as stream:
-                bar.max = stream.seconds or 60.0
+            bar.max = audio.stated_seconds(sent) or 60.0
             bar.value, said.value = 0.0, name
 
             def progress(seconds: float) -> None:
