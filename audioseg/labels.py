@@ -30,6 +30,10 @@ MOST_CLASSES = 20  # that label tracks may name
 LONGEST_NAME = 60  # letters
 
 
+# of a label track as it is written: start, end, label, and where in the file
+Row = tuple[str | float, str | float, str, str]
+
+
 class LabelError(CourseError):
     """A label track that cannot be read; one sentence with file, line and what to do."""
 
@@ -223,6 +227,11 @@ def read_label_track(
     LabelError
         If a line cannot be understood; it names the file, the line and the remedy.
     """
+    return segments_of(path, label_rows(path), classes=classes, duration=duration)
+
+
+def label_rows(path: str | os.PathLike) -> list[Row]:
+    """Read the lines of an Audacity label track as they are, for :func:`segments_of`."""
     rows = []
     for number, line in enumerate(text_of(path).splitlines(), start=1):
         if line.strip() and not line.startswith("\\"):
@@ -233,7 +242,7 @@ def read_label_track(
                     "and label: separate them by tabs."
                 )
             rows.append((fields[0], fields[1], " ".join(fields[2:]), f"line {number}"))
-    return segments_of(path, rows, classes=classes, duration=duration)
+    return rows
 
 
 def text_of(path: str | os.PathLike) -> str:
@@ -254,7 +263,7 @@ def text_of(path: str | os.PathLike) -> str:
 
 def segments_of(
     path: str | os.PathLike,
-    rows: Iterable[tuple[str | float, str | float, str, str]],
+    rows: Iterable[Row],
     *,
     classes: Sequence[str] | None = None,
     duration: float | None = None,

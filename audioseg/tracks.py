@@ -21,15 +21,17 @@ import mimetypes
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from audioseg.labels import (
     LabelError,
+    Row,
     Segment,
+    label_rows,
     label_track,
-    read_label_track,
     segments_of,
     text_of,
 )
@@ -38,16 +40,12 @@ TIER = "segments"  # what ours is called in Praat and ELAN
 SMALLEST_SECONDS = 0.0001
 AGREE_SECONDS = 0.0015  # two forms of one track: ELAN rounds to a millisecond
 
-Row = tuple[str | float, str | float, str, str]
-
 
 class Form(NamedTuple):
     """A form of label tracks.
 
     Attributes
     ----------
-    program : str
-        Whose it is.
     read : callable
         Of a path and the name of a tier or None; returns rows for
         :func:`audioseg.labels.segments_of`.
@@ -55,7 +53,6 @@ class Form(NamedTuple):
         Of segments, the recording's name and its length in seconds; returns text.
     """
 
-    program: str
     read: Callable[[Path, str | None], list[Row]]
     write: Callable[[Sequence[Segment], str, float], str]
 
@@ -90,8 +87,6 @@ def read_track(
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix == ".txt":
-        return read_label_track(path, classes=classes, duration=duration)
     if suffix not in FORMS:
         raise LabelError(f"{path} is no label track: its suffix is none of {', '.join(FORMS)}.")
     rows = FORMS[suffix].read(path, tier)
@@ -257,19 +252,13 @@ def read_textgrid(path: Path, tier: str | None = None) -> list[Row]:
     """Read the intervals of one tier of a TextGrid; those without text are no segments."""
     from praatio import textgrid
 
-    try:
+    with _library_of("Praat", path, "TextGrid"):
         grid = textgrid.openTextgrid(os.fspath(path), False, reportingMode="silence")
         tiers = {
             one.name: [(*entry, f"interval at {entry[0]:g} s") for entry in one.entries]
             for one in grid.tiers
             if isinstance(one, textgrid.IntervalTier)
         }
-    except OSError as error:
-        raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
-    except Exception:  # praatio raises whatever a broken file does to it
-        raise LabelError(
-            f"{path} is no TextGrid that can be read: save it in Praat again."
-        ) from None
     return _tier_of(path, tiers, tier)
 
 
@@ -294,7 +283,7 @@ def read_eaf(path: Path, tier: str | None = None) -> list[Row]:
     """Read the annotations of one tier of an ELAN file; those without text are no segments."""
     from pympi import Eaf
 
-    try:
+    with _library_of("ELAN", path, "ELAN file"):
         elan = Eaf(path, suppress_version_warning=True)
         tiers = {
             name: [
@@ -304,12 +293,6 @@ def read_eaf(path: Path, tier: str | None = None) -> list[Row]:
             ]
             for name in elan.get_tier_names()
         }
-    except OSError as error:
-        raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
-    except Exception:  # pympi raises whatever a broken file does to it
-        raise LabelError(
-            f"{path} is no ELAN file that can be read: save it in ELAN again."
-        ) from None
     return _tier_of(path, tiers, tier)
 
 
@@ -328,6 +311,22 @@ def write_eaf(track: Iterable[Segment], name: str, seconds: float) -> str:
         kind = mimetypes.guess_type(name)[0] or "audio/x-wav"
         elan.add_linked_file(name, f"./{name}", mimetype=kind)
     return _through_file(".eaf", elan.to_file)
+
+
+# -- both
+
+
+@contextmanager
+def _library_of(program: str, path: Path, what: str) -> Iterator[None]:
+    """Say in a sentence what goes wrong in a library, which raises whatever a broken file does."""
+    try:
+        yield
+    except OSError as error:
+        raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
+    except Exception:
+        raise LabelError(
+            f"{path} is no {what} that can be read: save it in {program} again."
+        ) from None
 
 
 def _tier_of(path: Path, tiers: dict[str, list[Row]], tier: str | None) -> list[Row]:
@@ -353,20 +352,12 @@ def _through_file(suffix: str, save: Callable[[str], object]) -> str:
         return path.read_text(encoding="utf-8")
 
 
-def _write_txt(track: Iterable[Segment], name: str, seconds: float) -> str:
-    return label_track(track)
-
-
-def _read_txt(path: Path, tier: str | None = None) -> list[Row]:
-    return [(*segment, "") for segment in read_label_track(path)]
-
-
 FORMS = {
-    ".txt": Form("Audacity", _read_txt, _write_txt),
-    ".csv": Form("CSV", read_csv, write_csv),
-    ".rttm": Form("RTTM", read_rttm, write_rttm),
-    ".textgrid": Form("Praat", read_textgrid, write_textgrid),
-    ".eaf": Form("ELAN", read_eaf, write_eaf),
+    ".txt": Form(lambda path, tier: label_rows(path), lambda track, *about: label_track(track)),
+    ".csv": Form(read_csv, write_csv),
+    ".rttm": Form(read_rttm, write_rttm),
+    ".textgrid": Form(read_textgrid, write_textgrid),
+    ".eaf": Form(read_eaf, write_eaf),
 }
 SUFFIX = {"textgrid": ".TextGrid"}  # as Praat writes it; others are small
 

@@ -106,6 +106,8 @@ def adopt(
             row = own.convert(item, corpus, classes, tier)
             if "error" in row:
                 failed[row["path"]] = row["error"]
+                if not item["done"]:  # what is there already stays as it was
+                    own.remove(corpus, row)
             else:
                 rows.append(row)
         done |= {row["recording"]: row for row in rows}

@@ -165,7 +165,10 @@ def adopt(
         work = partial(convert, target=target, classes=named, tier=tier)
         count = workers or os.cpu_count() or 1
         rows = map_items(work, items, count, "recordings", [1] * len(items))
-        failed.update((row["path"], row["error"]) for row in rows if "error" in row)
+        for row in rows:
+            if "error" in row:
+                failed[row["path"]] = row["error"]
+                remove(target, row)
         recordings = pd.DataFrame([row for row in rows if "error" not in row])
         if len(recordings):
             write_csv(target / "recordings.csv", recordings)
@@ -298,7 +301,10 @@ def _deal(
 
 
 def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> dict:
-    """Write one recording as FLAC with its label track; return its row, or the error."""
+    """Write one recording as FLAC with its label track; return its row, or the error.
+
+    After an error, what was there of the recording may be there still.
+    """
     source, track = Path(item["path"]), Path(item["track"])
     path = target / item["split"] / f"{item['recording']}.flac"
     track_path = path.with_suffix(".txt")
@@ -324,8 +330,6 @@ def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> 
         return {**row, "seconds": seconds, "groups": item["groups"], "sha256": sha256_of(path),
                 "source": origin}  # fmt: skip
     except (AudioError, LabelError) as error:
-        for stale in (path, track_path):
-            stale.unlink(missing_ok=True)
         return {**row, "path": str(source), "error": str(error)}
 
 
@@ -359,8 +363,13 @@ def _remove_others(target: Path, done: Mapping[str, Mapping], split_of: Mapping[
     """Remove recordings of an earlier call that are gone now, or in another split."""
     for recording, row in done.items():
         if split_of.get(recording) != row["split"]:
-            for suffix in (".flac", ".txt"):
-                (target / row["split"] / f"{recording}{suffix}").unlink(missing_ok=True)
+            remove(target, row)
+
+
+def remove(target: Path, row: Mapping) -> None:
+    """Remove a recording and its label track from a corpus."""
+    for suffix in (".flac", ".txt"):
+        (target / row["split"] / f"{row['recording']}{suffix}").unlink(missing_ok=True)
 
 
 def report(adopted: Adopted, target: Path) -> Sequence[str]:

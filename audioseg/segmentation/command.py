@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -79,7 +80,8 @@ def run(options: argparse.Namespace) -> int:
         raise ArgumentError(f"--review is {options.review:g}: give minutes, more than 0.")
     recordings = find_recordings(options.paths, options.out)
     _make_folder(options.out)
-    # only now, with TensorFlow: a wrong argument shows at once
+    from tqdm import tqdm  # only now, with TensorFlow: a wrong argument shows at once
+
     from audioseg import audio
     from audioseg.segmentation import formats, pages, review, segmenter, segments
 
@@ -88,14 +90,21 @@ def run(options: argparse.Namespace) -> int:
     failed, doubts = 0, []
     for path, target in recordings:
         try:
-            with _bar(path.name, audio.stated_seconds(path)) as told:
-                result = ready.segment(path, told)
-            written = formats.export(result, target, more=options.format, recording=path.name)
-            if options.html:
-                with _bar(f"{path.name}, page", result.seconds) as told:
-                    written += pages.write(
-                        path, result, target, files=written, about=ready.about, progress=told
-                    )
+            with _quiet_libraries() as terminal:
+                bar = partial(tqdm, unit="s", unit_scale=True, leave=False, file=terminal)
+                with bar(desc=path.name, total=audio.stated_seconds(path)) as told:
+                    result = ready.segment(path, told.update)
+                written = formats.export(result, target, more=options.format, recording=path.name)
+                if options.html:
+                    with bar(desc=f"{path.name}, page", total=result.seconds) as told:
+                        written += pages.write(
+                            path,
+                            result,
+                            target,
+                            files=written,
+                            about=ready.about,
+                            progress=told.update,
+                        )
         except (ValueError, OSError) as error:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
@@ -149,20 +158,6 @@ def _make_folder(out: Path) -> None:
         ) from None
     if not os.access(out, os.W_OK):
         raise ArgumentError(f"--out {out} is a folder that you may not write to: name another.")
-
-
-@contextmanager
-def _bar(what: str, seconds: float | None) -> Iterator[Callable[[float], object]]:
-    """Show a progress bar over seconds of audio, None if unknown; yield what is told of them."""
-    from tqdm import tqdm
-
-    with (
-        _quiet_libraries() as terminal,
-        tqdm(
-            desc=what, total=seconds, unit="s", unit_scale=True, leave=False, file=terminal
-        ) as bar,
-    ):
-        yield bar.update
 
 
 @contextmanager

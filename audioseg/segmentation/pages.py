@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import feat_ext
+from audioseg.segmentation.formats import sureness
 from audioseg.segmentation.segments import Segmentation
 from audioseg.show import report
 
@@ -48,6 +49,7 @@ def write(
         report.page_beside(stem),
         recording,
         track=result.track,
+        sureness=sureness(result),
         probabilities=result.probabilities,
         classes=result.classes,
         seconds=result.seconds,

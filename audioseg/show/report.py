@@ -45,6 +45,7 @@ def write_page(
     recording: str | os.PathLike,
     *,
     track: Sequence[Segment],
+    sureness: Sequence[float],
     probabilities: np.ndarray,
     classes: Classes,
     seconds: float,
@@ -65,6 +66,8 @@ def write_page(
         What is played.
     track : sequence of Segment
         What is heard when, sorted by time.
+    sureness : sequence of float
+        Of each segment: how probable its label is.
     probabilities : np.ndarray [shape=(n, classes)]
         Of each frame.
     classes : Classes
@@ -109,9 +112,9 @@ def write_page(
             written.append(beside)
         text = page_of(
             Path(recording).name, sound, outline,
-            track=track, probabilities=probabilities, classes=classes, seconds=seconds,
-            hop_seconds=hop_seconds, first_center=first_center, files=files, about=about or {},
-            note=printable(note),
+            track=track, sureness=sureness, probabilities=probabilities, classes=classes,
+            seconds=seconds, hop_seconds=hop_seconds, first_center=first_center, files=files,
+            about=about or {}, note=printable(note),
         )  # fmt: skip
         _write(page, text)
     except OSError as error:
@@ -128,6 +131,7 @@ def page_of(
     outline: Outline,
     *,
     track: Sequence[Segment],
+    sureness: Sequence[float],
     probabilities: np.ndarray,
     classes: Classes,
     seconds: float,
@@ -145,12 +149,10 @@ def page_of(
     name = printable(name)
     look_of = looks(classes)
     drawn = [look_of[label] for label in classes.names]
-    edges = np.round((np.array([s[:2] for s in track]) - first_center) / hop_seconds + 0.5)
-    rows = []
-    for segment, (begin, end) in zip(track, edges.astype(int), strict=True):
-        number = classes.names.index(segment.label)
-        inside = probabilities[max(0, begin) : max(1, begin + 1, end), number]
-        rows.append({"segment": segment, "number": number, "sure": float(inside.mean())})
+    rows = [
+        {"segment": segment, "number": classes.names.index(segment.label), "sure": sure}
+        for segment, sure in zip(track, sureness, strict=True)
+    ]
     shares = []
     for label, look in zip(classes.names, drawn, strict=True):
         lengths = [s.end - s.start for s in track if s.label == label]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 
 from starlette.applications import Starlette
@@ -74,8 +75,9 @@ def application(
                     size = max(size, file.tell() + len(chunk))
                     if size > most:
                         raise UploadError(
-                            f"{job.name} has {size / MEGABYTE:,.0f} MB, and {most_megabytes} MB is "
-                            "the most that is taken: cut it, or save it as MP3."
+                            f"{job.name} has {math.ceil(size / MEGABYTE):,} MB, and "
+                            f"{most_megabytes} MB is the most that is taken: cut it, or save it as "
+                            "MP3."
                         )
                     file.write(chunk)
         except BaseException as error:

@@ -67,7 +67,7 @@ def button(segmenter: Segmenter, folder: str | Path = "segmented") -> ipywidgets
 
             result = segmenter.segment(sent, progress)
             *files, page = segmenter.write(sent, result, folder / sent.stem)
-        except (SentenceError, ValueError) as error:
+        except (SentenceError, ValueError, OSError) as error:
             raise UploadError(str(error).replace(str(sent), name)) from None
         display(HTML(framed(page.read_text(encoding="utf-8"), f"Page of {name}")))
         for file in (page, *files):

@@ -40,7 +40,7 @@
     const most = limits.megabytes * 1e6;
     one.part(".remove").onclick = () => one.gone();
     if (blob.size > most) {
-      one.fail(`${name} has ${Math.round(blob.size / 1e6).toLocaleString("en")} MB, and `
+      one.fail(`${name} has ${Math.ceil(blob.size / 1e6).toLocaleString("en")} MB, and `
         + `${limits.megabytes} MB is the most that is taken: cut it, or save it as MP3.`);
       return;
     }

@@ -28,9 +28,9 @@ def page_of(
     probabilities[np.arange(frames), (centers > half).astype(int)] = 0.9
     (folder / "labels.txt").write_text("0\t3\tfrog\n")
     return report.write_page(
-        folder / f"{name}.html", folder / name, track=track, probabilities=probabilities,
-        classes=Classes(classes, classes[-1]), seconds=seconds, hop_seconds=HOP, first_center=FIRST,
-        files=[folder / "labels.txt"], **more,
+        folder / f"{name}.html", folder / name, track=track, sureness=[0.9, 0.9],
+        probabilities=probabilities, classes=Classes(classes, classes[-1]), seconds=seconds,
+        hop_seconds=HOP, first_center=FIRST, files=[folder / "labels.txt"], **more,
     )  # fmt: skip
 
 

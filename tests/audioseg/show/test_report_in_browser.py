@@ -39,7 +39,8 @@ def write(folder, seconds, segment_seconds):
     probabilities = np.full((frames, 4), 0.02) + 0.92 * np.eye(4)[at]
     (folder / "tape.txt").write_text("0\t1\tspeech\n")
     return report.write_page(
-        folder / "tape #1.html", folder / "tape #1.wav", track=track, probabilities=probabilities,
+        folder / "tape #1.html", folder / "tape #1.wav", track=track,
+        sureness=[0.94] * len(track), probabilities=probabilities,
         classes=COURSE, seconds=float(seconds), hop_seconds=HOP, first_center=FIRST,
         files=[folder / "tape.txt"],
     )  # fmt: skip
