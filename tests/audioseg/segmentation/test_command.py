@@ -97,7 +97,7 @@ def test_without_a_folder_to_write_to_it_ends_with_2(tmp_path, capsys):
     for out in (tmp_path / "file", tmp_path / "file" / "deeper"):
         assert main(["segment", str(tmp_path / "a.wav"), "--out", str(out)]) == 2
         error = capsys.readouterr().err
-        assert error.startswith(f"error: --out {out} is no folder and cannot be made one (")
+        assert error.startswith(f"error: --out {out} cannot be used as a folder (")
         assert error.endswith("): name another.\n")
 
 
