@@ -1,7 +1,7 @@
 """A player for notebooks: a recording to listen to, with its segments to jump to.
 
-``IPython.display.Audio`` plays, but has no segments that could be clicked, and no MP3: a minute
-would add 2 MB to the notebook.
+``IPython.display.Audio`` has no segments to click, and no MP3: a minute would add 2 MB to the
+notebook.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _numbers = itertools.count()  # players on one page must not answer to each othe
 
 
 def encoded(samples: np.ndarray, sample_rate: int) -> str:
-    """Return audio as a ``data:`` address that every browser plays; MP3, a tenth of a WAV file.
+    """Return audio as a ``data:`` address that every browser plays: MP3, a tenth of a WAV file.
 
     Parameters
     ----------
@@ -53,21 +53,21 @@ def player(
     Parameters
     ----------
     samples : np.ndarray [shape=(n,)]
-        What is played, between -1 and 1.
+        The audio, between -1 and 1.
     sample_rate : int
         Samples a second.
     tracks : dict of str to sequence of Segment, optional
         Bars below the player, by name, in seconds of the recording.
     start : float
-        Where in the recording the samples start, in seconds.
+        The time in the recording at which the samples start, in seconds.
     classes : Classes
         Those of the corpus.
 
     Returns
     -------
     str
-        For ``IPython.display.HTML``. In a notebook that has been opened but not run, Jupyter
-        lets the player play and the bars be seen, but not clicked.
+        For ``IPython.display.HTML``. In a notebook that has not been run yet, Jupyter plays the
+        player and shows the bars, but clicks do nothing.
     """
     seconds = len(samples) / sample_rate
     name = f"player-{next(_numbers)}-{abs(hash((len(samples), float(np.sum(samples)))))}"
