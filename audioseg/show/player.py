@@ -10,7 +10,7 @@ import base64
 import html
 import io
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import soundfile
@@ -78,6 +78,27 @@ def player(
     source = encoded(samples, sample_rate)
     audio = f'<audio id="{name}" controls preload="metadata" style="width:100%" src="{source}">'
     return f'<div style="max-width:900px">{audio}</audio>{rows}</div>'
+
+
+def gallery(cards: Iterable[tuple[str, str]]) -> str:
+    """Return players side by side, as many as fit, each below its caption.
+
+    Parameters
+    ----------
+    cards : iterable of (caption, player)
+        Both as HTML; see :func:`player`.
+
+    Returns
+    -------
+    str
+        For ``IPython.display.HTML``.
+    """
+    figures = "".join(
+        f'<figure style="margin:0"><figcaption>{caption}</figcaption>{one}</figure>'
+        for caption, one in cards
+    )
+    columns = "repeat(auto-fill,minmax(min(260px,100%),1fr))"
+    return f'<div style="display:grid;grid-template-columns:{columns};gap:16px">{figures}</div>'
 
 
 def background_of(look: Look) -> str:

@@ -134,4 +134,4 @@ def test_interrupted_it_says_what_is_true_of_it(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("audioseg.segmentation.command.find_recordings", pressed)
     assert main(["segment", "a.wav"]) == 130
-    assert capsys.readouterr().err == "error: interrupted: what has been written is complete.\n"
+    assert capsys.readouterr().err == "error: interrupted: the files written so far are complete.\n"
