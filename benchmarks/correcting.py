@@ -1,15 +1,14 @@
-"""What correcting is worth: accuracy on TST after 2, 5 and 10 minutes, chosen or at random.
+"""The worth of corrections: accuracy on TST after 2, 5 and 10 minutes, chosen or at random.
 
     python benchmarks/correcting.py [--corpus on-hold|who-speaks] [--seeds 3]
 
-A network is trained on a few recordings of TRN. The other recordings of TRN are held back: their
-labels are those of a person who corrects. Minutes of them are chosen as `audioseg segment --review`
-chooses, in stretches of 10 s, or drawn at random in the same stretches; the network is trained
-again with them, and scored on TST, frame by frame without smoothing.
+Train a network on a few recordings of TRN. The labels of the other recordings play the person who
+corrects: choose minutes of them as `audioseg segment --review` does, in stretches of 10 s, or draw
+such stretches at random. Train again with them, and score on TST, frame by frame without smoothing.
 
-`on-hold` is the course's corpus, as 02 left it; each seed starts with three other recordings of
-TRN. `who-speaks` is that of 05, whose first cells make it, with more new conversations, so that 10
-minutes are less than half of them; each seed draws other conversations.
+`on-hold` is the course's corpus, as 02 left it; each seed starts with three other recordings.
+`who-speaks` is that of 05: its first cells make it, with 20 new conversations instead of 5, so that
+10 minutes are less than half of them; each seed draws other conversations.
 """
 
 from __future__ import annotations

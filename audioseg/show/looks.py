@@ -23,9 +23,9 @@ class Look(NamedTuple):
 
     @property
     def ink(self) -> str:
-        """Black or white, whichever is read better on the colour.
+        """Black or white, whichever is easier to read on the colour.
 
-        By the contrast ratio of WCAG 2.2, which asks for relative luminances.
+        By the contrast ratio of WCAG 2.2, from relative luminances.
         """
         levels = np.array([int(self.color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
         linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
@@ -47,11 +47,11 @@ class Look(NamedTuple):
 
 
 def looks(classes: Classes) -> dict[str, Look]:
-    """Return how each class is drawn, and each label that is to be ignored.
+    """Return how to draw each class, and each label that is ignored.
 
-    The background is grey, the others have the colours of :data:`PALETTE` in their order, from
-    the eighth on with hatches; what is to be ignored is white with crosses. All are safe for
-    colour-blind readers, for 21 classes and the background.
+    The background is grey. The others have the colours of :data:`PALETTE` in order, with hatches
+    from the eighth on. Ignored time is white with crosses. Colour-blind readers can tell 21 classes
+    and the background apart.
     """
     others = [name for name in classes.names if name != classes.background]
     styles = [Look(color, hatch) for hatch in HATCHES for color in PALETTE]

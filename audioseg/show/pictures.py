@@ -1,7 +1,7 @@
-"""Pictures: label tracks under time, confusion, learning curves, shares; one look a class.
+"""Pictures: label tracks over time, confusion, learning curves, shares; one look for each class.
 
-Every function draws into the axes it is given, or makes a figure of its own, and returns the
-figure. Nothing is shown or saved here.
+Functions draw into the axes they get, or into a new figure, which they return. They show and save
+nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COLORS = {name: look.color for name, look in looks(COURSE).items() if name in CO
 
 
 def legend(axes: Axes, classes: Classes = COURSE, **where) -> None:
-    """Explain the classes' looks in a corner of the axes, or where matplotlib is told to."""
+    """Draw a legend of the classes in a corner of the axes, or elsewhere by matplotlib's names."""
     where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2} | where
     handles = [
         Patch(facecolor=look.color, hatch=look.hatch, edgecolor=look.ink, linewidth=0, label=name)
@@ -46,7 +46,7 @@ def draw_track(
     bottom: float = 0.0,
     height: float = 1.0,
 ) -> None:
-    """Draw segments as boxes in their class's look, along the time axis."""
+    """Draw segments along the time axis, as boxes in the look of their class."""
     look_of = looks(classes)
     for name in sorted({segment.label for segment in track}):
         spans = [(s.start, s.end - s.start) for s in track if s.label == name]
@@ -72,12 +72,12 @@ def timeline(
     sample_rate: int = 16_000,
     title: str = "",
 ) -> Figure:
-    """Draw label tracks above each other, under the waveform where there is one.
+    """Draw label tracks above each other, below the waveform if there is one.
 
     Parameters
     ----------
     tracks : mapping of str to sequence of Segment
-        From top to bottom: the reference first, then estimates.
+        From top to bottom, the reference before the estimates.
     classes : Classes
         Those of the corpus.
     duration : float
@@ -182,7 +182,7 @@ def embeddings(
 
 
 def class_shares(shares: Mapping[str, np.ndarray], classes: Classes = COURSE) -> Figure:
-    """Draw what part of each split is of which class.
+    """Draw the share of each class in each split.
 
     Parameters
     ----------
@@ -322,7 +322,7 @@ def confusion(
 def accuracy_bars(
     axes: Axes, right: np.ndarray, values: np.ndarray, edges: Sequence[float], *, unit: str = ""
 ) -> None:
-    """Draw the accuracy of frames by some property of theirs, with how many there are.
+    """Draw the accuracy of frames by a property, with the number of frames.
 
     Parameters
     ----------
@@ -333,8 +333,7 @@ def accuracy_bars(
     values : np.ndarray [shape=(n,)]
         The property; frames where it is nan are left out.
     edges : sequence of float
-        Where one bar ends and the next begins. Bars at either end that no frame belongs to are
-        left out.
+        Where one bar ends and the next begins. Empty bars at either end are left out.
     unit : str
         Of the edges.
     """

@@ -1,6 +1,6 @@
 """Segment recordings in the browser: drop files or record, and get pages and label files.
 
-It needs no Jupyter. What comes in stays on this machine, and goes when the app ends.
+It needs no Jupyter. Recordings stay on this machine and are deleted when the app ends.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from audioseg.errors import ArgumentError, CourseError
 from audioseg.segmentation.command import add_run_arguments
 
-EPILOG = "Ctrl+C ends it; the recordings that were sent go then."
+EPILOG = "Ctrl+C ends the app and deletes the recordings that were sent."
 PORT, PORTS_TRIED = 8899, 20
 
 
@@ -32,11 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="where to listen; any address but this machine's own loopback asks for a token "
-        "(default: %(default)s)",
+        help="where to listen; others than this machine then need a token (default: %(default)s)",
     )
     parser.add_argument(
-        "--port", type=int, metavar="N", help=f"(default: {PORT}, or the next that is free)"
+        "--port", type=int, metavar="N", help=f"(default: {PORT}, or the next free one)"
     )
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument(
@@ -44,19 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=500,
         metavar="N",
-        help="the largest recording that is taken (default: %(default)s)",
+        help="the largest recording to accept (default: %(default)s)",
     )
     parser.add_argument(
         "--max-recordings",
         type=int,
         default=30,
         metavar="N",
-        help="how many may be there at a time (default: %(default)s)",
+        help="how many recordings to hold at a time (default: %(default)s)",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until it is interrupted; return the exit status."""
+    """Serve until interrupted; return the exit status."""
     for what in ("max_megabytes", "max_recordings"):
         if getattr(options, what) < 1:
             flag = "--" + what.replace("_", "-")
@@ -125,7 +124,7 @@ def listening(host: str, port: int | None):
     host : str
         A name or an address.
     port : int or None
-        None takes the first free one of some.
+        None takes the first free one of several.
 
     Yields
     ------
@@ -134,7 +133,7 @@ def listening(host: str, port: int | None):
     Raises
     ------
     ArgumentError
-        If it cannot be listened on.
+        If the app cannot listen there.
     """
     wanted = range(PORT, PORT + PORTS_TRIED) if port is None else [port]
     for number in wanted:
@@ -150,11 +149,11 @@ def listening(host: str, port: int | None):
             yield sock
         return
     where = f"--host {host}" + ("" if port is None else f" --port {port}")
-    raise ArgumentError(f"{where} cannot be listened on ({problem}): name another.")
+    raise ArgumentError(f"the app cannot listen on {where} ({problem}): name another.")
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address."""
+    """Tell whether only this machine can reach an address."""
     if host == "localhost":
         return True
     try:
@@ -164,7 +163,7 @@ def is_loopback(host: str) -> bool:
 
 
 def address(host: str, port: int, token: str | None) -> str:
-    """Return what to open in the browser."""
+    """Return the address to open in the browser."""
     if host in ("", "0.0.0.0", "::"):  # this machine under any of its names
         host = "127.0.0.1" if host != "::" else "::1"
     name = f"[{host}]" if ":" in host else host
