@@ -149,6 +149,12 @@ def seconds_text(seconds: float) -> str:
     return text[:-3] + text[-3:].rstrip("0")
 
 
+def _kept(track: Iterable[Segment], decimals: int = 6) -> list[Segment]:
+    """Round times, and leave out segments without length then, which no reader takes."""
+    rounded = (Segment(round(s[0], decimals), round(s[1], decimals), s[2]) for s in track)
+    return [segment for segment in rounded if segment.start < segment.end]
+
+
 # -- CSV
 
 
@@ -177,7 +183,7 @@ def read_csv(path: Path, tier: str | None = None) -> list[Row]:
 
 
 def write_csv(
-    track: Iterable[Segment],
+    track: Sequence[Segment],
     name: str,
     seconds: float,
     probabilities: Sequence[float] | None = None,
@@ -185,11 +191,13 @@ def write_csv(
     """Return a CSV table: start, end, label, and the probability of that label where there is."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    sure = None if probabilities is None else [f"{p:.3f}" for p in probabilities]
-    writer.writerow(["start", "end", "label", *(["probability"] if sure is not None else [])])
-    for number, (start, end, label) in enumerate(track):
-        more = [sure[number]] if sure is not None else []
-        writer.writerow([seconds_text(start), seconds_text(end), label, *more])
+    more = [[]] * len(track) if probabilities is None else [[f"{p:.3f}"] for p in probabilities]
+    writer.writerow(
+        ["start", "end", "label", *(["probability"] if probabilities is not None else [])]
+    )
+    for segment, last in zip(track, more, strict=True):
+        for start, end, label in _kept([segment]):
+            writer.writerow([seconds_text(start), seconds_text(end), label, *last])
     return text.getvalue()
 
 
@@ -236,11 +244,10 @@ def write_rttm(track: Iterable[Segment], name: str, seconds: float) -> str:
     the speaker's name. Fields are separated by blanks, so a name may not contain any.
     """
     lines = []
-    for start, end, label in track:
-        length = round(end, 6) - round(start, 6)
+    for start, end, label in _kept(track):
         lines.append(
-            f"SPEAKER {_joined(name)} 1 {seconds_text(start)} {seconds_text(length)} <NA> <NA> "
-            f"{_joined(label)} <NA> <NA>\n"
+            f"SPEAKER {_joined(name)} 1 {seconds_text(start)} {seconds_text(end - start)} <NA> "
+            f"<NA> {_joined(label)} <NA> <NA>\n"
         )
     return "".join(lines)
 
@@ -267,8 +274,11 @@ def write_textgrid(track: Sequence[Segment], name: str, seconds: float) -> str:
     from praatio import textgrid
 
     # praatio writes smaller numbers in a form that it cannot read: 5e-05
-    clear = [s._replace(start=s.start if s.start >= SMALLEST_SECONDS else 0.0) for s in track]
+    clear = [
+        s._replace(start=s.start if s.start >= SMALLEST_SECONDS else 0.0) for s in _kept(track)
+    ]
     entries = [tuple(segment) for segment in clear if segment.end >= SMALLEST_SECONDS]
+    seconds = round(seconds, 6)
     grid = textgrid.Textgrid(0, seconds)
     grid.addTier(textgrid.IntervalTier(TIER, entries, 0, seconds))
     return _through_file(
@@ -303,10 +313,8 @@ def write_eaf(track: Iterable[Segment], name: str, seconds: float) -> str:
     elan = Eaf(author="audioseg")
     elan.remove_tier("default")
     elan.add_tier(TIER)
-    for start, end, label in track:
-        begin, finish = round(1000 * start), round(1000 * end)
-        if finish > begin:
-            elan.add_annotation(TIER, begin, finish, label)
+    for start, end, label in _kept(track, decimals=3):
+        elan.add_annotation(TIER, round(1000 * start), round(1000 * end), label)
     if Path(name).suffix:  # a recording beside it, which ELAN opens as well
         kind = mimetypes.guess_type(name)[0] or "audio/x-wav"
         elan.add_linked_file(name, f"./{name}", mimetype=kind)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -210,12 +210,7 @@ def find_recordings(
     for path in sorted(base.rglob("*")):
         if is_track(path) and not path.is_dir():
             there.setdefault(path.relative_to(base).with_suffix("").as_posix(), []).append(path)
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in parts)
-        if hidden or path.suffix.lower() not in audio.SUFFIXES or path.is_dir():
-            continue
-        name = "-".join((*parts[:-1], path.stem))
+    for name, path in _audio_in(folder):
         below = path.relative_to(folder)
         # of a.wav and a.mp3, `segment` calls the tracks a.wav.txt and a.mp3.txt
         tracks = there.get(below.as_posix()) or there.get(below.with_suffix("").as_posix(), [])
@@ -237,8 +232,20 @@ def find_recordings(
     return found, failed
 
 
+def _audio_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the audio files in a folder and its subfolders, with the recordings' names."""
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in parts)
+        if path.suffix.lower() in audio.SUFFIXES and not hidden and not path.is_dir():
+            yield "-".join((*parts[:-1], path.stem)), path
+
+
 def read_groups(path: Path, folder: Path, found: Mapping[str, Found]) -> pd.DataFrame:
-    """Read the table of groups; its index is the recording."""
+    """Read the table of groups; its index is the recording.
+
+    A row on a recording that is there but not found, for want of a label track, is left out.
+    """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
@@ -247,23 +254,24 @@ def read_groups(path: Path, folder: Path, found: Mapping[str, Found]) -> pd.Data
         if column not in table:
             raise CorpusError(f"{path} lacks the column {column!r}: its columns are "
                               "recording, group and, if you like, split.")  # fmt: skip
-    by_file = {}
-    for name, (file, _) in found.items():
+    by_file: dict[str, str | None] = {}
+    for name, file in (*_audio_in(folder), *((name, one.audio) for name, one in found.items())):
         below = file.relative_to(folder)
-        by_file |= dict.fromkeys((name, below.as_posix(), below.with_suffix("").as_posix()), name)
+        places = (name, below.as_posix(), below.with_suffix("").as_posix())
+        by_file |= dict.fromkeys(places, name if name in found else None)
     for line, row in enumerate(table.to_dict("records"), start=2):
         split = row.get("split", "")
         if row["recording"] not in by_file:
             raise CorpusError(
-                f"{path}, line {line}: there is no recording {row['recording']!r} with a label "
-                "track: correct the name or remove the line."
+                f"{path}, line {line}: there is no recording {row['recording']!r}: correct the "
+                "name or remove the line."
             )
         if not row["group"] or split not in ("", *SPLITS):
             raise CorpusError(
                 f"{path}, line {line}: it needs a group, and a split of {', '.join(SPLITS)} "
                 "or none."
             )
-    table = table.assign(recording=table.recording.map(by_file))
+    table = table.assign(recording=table.recording.map(by_file)).dropna(subset="recording")
     if table.recording.duplicated().any():
         twice = table.recording[table.recording.duplicated()].iloc[0]
         raise CorpusError(f"{path} names the recording {twice!r} twice: keep one of the lines.")
