@@ -29,6 +29,7 @@ import pandas as pd
 
 import feat_ext
 from audioseg.corpus import own
+from audioseg.corpus.finding import GROUPS_FILE
 from audioseg.features import extraction
 from audioseg.features.dataset import Frames, load_split, read_dataset
 from audioseg.labels import write_label_track
@@ -96,9 +97,9 @@ def who_speaks(seeds: int) -> Iterator[tuple[Path, list[str]]]:
             for name, track in truth.items():
                 shutil.move(new / f"{name}.flac", labelled)
                 write_label_track(labelled / f"{name}.txt", track)
-            rows = pd.read_csv(labelled / own.GROUPS_FILE)
-            more = pd.DataFrame({"recording": truth, "group": truth, "split": "TRN"})
-            pd.concat([rows, more]).to_csv(labelled / own.GROUPS_FILE, index=False)
+            rows = pd.read_csv(labelled / GROUPS_FILE)
+            more = pd.DataFrame({"recording": [*truth], "group": [*truth], "split": "TRN"})
+            pd.concat([rows, more]).to_csv(labelled / GROUPS_FILE, index=False)
             own.adopt(labelled, "who-speaks", background="pause", data_folder=data)
             extraction.run(data / "who-speaks", show_progress=False)
             yield data / "who-speaks", list(rows.recording[rows.split == "TRN"])
