@@ -1,6 +1,6 @@
 """The worth of corrections: accuracy on TST after 2, 5 and 10 minutes, chosen or at random.
 
-    python benchmarks/correcting.py [--corpus on-hold|who-speaks] [--seeds 3]
+    python benchmarks/correcting.py [--corpus on-hold|who-speaks] [--seeds 0 1 2]
 
 Train a network on a few recordings of TRN. The labels of the other recordings play the person who
 corrects: choose minutes of them as `audioseg segment --review` does, in stretches of 10 s, or draw
@@ -72,20 +72,20 @@ def corrected(frames: Frames, doubt: np.ndarray, pool: list[int], minutes: float
     return taken
 
 
-def on_hold(seeds: int) -> Iterator[tuple[Path, list[str]]]:
+def on_hold(seeds: list[int]) -> Iterator[tuple[Path, list[str]]]:
     """Yield for each seed a corpus, and which recordings of its TRN are labelled at first."""
     names = load_split(ON_HOLD / "embeddings", "TRN").names
-    for seed in range(seeds):
+    for seed in seeds:
         order = np.random.default_rng(seed).permutation(len(names))
         yield ON_HOLD, [names[number] for number in order[:START]]
 
 
-def who_speaks(seeds: int) -> Iterator[tuple[Path, list[str]]]:
+def who_speaks(seeds: list[int]) -> Iterator[tuple[Path, list[str]]]:
     """Yield the same of 05's conversations, drawn anew for each seed."""
     cells = {
         cell["id"]: "".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text())["cells"]
     }
-    for seed in range(seeds):
+    for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
             data = Path(folder)
             shutil.copy("data/sources.csv", data)
@@ -100,7 +100,7 @@ def who_speaks(seeds: int) -> Iterator[tuple[Path, list[str]]]:
             rows = pd.read_csv(labelled / GROUPS_FILE)
             more = pd.DataFrame({"recording": [*truth], "group": [*truth], "split": "TRN"})
             pd.concat([rows, more]).to_csv(labelled / GROUPS_FILE, index=False)
-            own.adopt(labelled, "who-speaks", background="pause", data_folder=data)
+            own.adopt(labelled, "who-speaks", background="pause", data_folder=data, workers=1)
             extraction.run(data / "who-speaks", show_progress=False)
             yield data / "who-speaks", list(rows.recording[rows.split == "TRN"])
 
@@ -111,10 +111,11 @@ CORPORA = {"on-hold": on_hold, "who-speaks": who_speaks}
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--corpus", choices=CORPORA, default="on-hold")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     table: dict[str, list[list[tuple[float, float]]]] = {"chosen": [], "random": []}
-    for seed, (corpus, labelled) in enumerate(CORPORA[options.corpus](options.seeds)):
+    drawn = CORPORA[options.corpus](options.seeds)
+    for seed, (corpus, labelled) in zip(options.seeds, drawn, strict=True):
         embeddings = corpus / "embeddings"
         classes = len(read_dataset(embeddings)["classes"])
         trn, tst = (load_split(embeddings, split) for split in ("TRN", "TST"))
@@ -143,7 +144,7 @@ def main() -> None:
                 f"seed {seed}, {spent:.1f} min at first, {held:.1f} held back, {how}: {said}",
                 flush=True,
             )
-    print(f"\nTST accuracy / macro F1, mean of {options.seeds} seeds (spread), after minutes:")
+    print(f"\nTST accuracy / macro F1, mean of {len(options.seeds)} seeds (spread), after minutes:")
     print("        ", "  ".join(f"{minutes:>19}" for minutes in MINUTES))
     for how, rows in table.items():
         mean, spread = np.mean(rows, axis=0), np.std(rows, axis=0)
