@@ -19,6 +19,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -72,37 +73,35 @@ def corrected(frames: Frames, doubt: np.ndarray, pool: list[int], minutes: float
     return taken
 
 
-def on_hold(seeds: list[int]) -> Iterator[tuple[Path, list[str]]]:
-    """Yield for each seed a corpus, and which recordings of its TRN are labelled at first."""
+@contextmanager
+def on_hold(seed: int, rng: np.random.Generator) -> Iterator[tuple[Path, list[str]]]:
+    """Yield a corpus, and the recordings of its TRN that are labelled at first."""
     names = load_split(ON_HOLD / "embeddings", "TRN").names
-    for seed in seeds:
-        order = np.random.default_rng(seed).permutation(len(names))
-        yield ON_HOLD, [names[number] for number in order[:START]]
+    yield ON_HOLD, [names[number] for number in rng.permutation(len(names))[:START]]
 
 
-def who_speaks(seeds: list[int]) -> Iterator[tuple[Path, list[str]]]:
-    """Yield the same of 05's conversations, drawn anew for each seed."""
-    cells = {
-        cell["id"]: "".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text())["cells"]
-    }
-    for seed in seeds:
-        with tempfile.TemporaryDirectory() as folder:
-            data = Path(folder)
-            shutil.copy("data/sources.csv", data)
-            names: dict = {}
-            exec(cells["check"], names)
-            names |= {"DATA": data, "SEED": seed, "NEW_CONVERSATIONS": NEW_CONVERSATIONS}
-            exec(cells["own-05"], names)
-            labelled, new, truth = (names[name] for name in ("LABELLED", "NEW", "truth"))
-            for name, track in truth.items():
-                shutil.move(new / f"{name}.flac", labelled)
-                write_label_track(labelled / f"{name}.txt", track)
-            rows = pd.read_csv(labelled / GROUPS_FILE)
-            more = pd.DataFrame({"recording": [*truth], "group": [*truth], "split": "TRN"})
-            pd.concat([rows, more]).to_csv(labelled / GROUPS_FILE, index=False)
-            own.adopt(labelled, "who-speaks", background="pause", data_folder=data, workers=1)
-            extraction.run(data / "who-speaks", show_progress=False)
-            yield data / "who-speaks", list(rows.recording[rows.split == "TRN"])
+@contextmanager
+def who_speaks(seed: int, rng: np.random.Generator) -> Iterator[tuple[Path, list[str]]]:
+    """Yield the same of the conversations of 05, which it draws by the seed."""
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    cells = {cell["id"]: "".join(cell["source"]) for cell in notebook["cells"]}
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        shutil.copy("data/sources.csv", data)
+        names: dict = {}
+        exec(cells["check"], names)
+        names |= {"DATA": data, "SEED": seed, "NEW_CONVERSATIONS": NEW_CONVERSATIONS}
+        exec(cells["own-05"], names)
+        labelled, new, truth = (names[name] for name in ("LABELLED", "NEW", "truth"))
+        for name, track in truth.items():
+            shutil.move(new / f"{name}.flac", labelled)
+            write_label_track(labelled / f"{name}.txt", track)
+        rows = pd.read_csv(labelled / GROUPS_FILE)
+        more = pd.DataFrame({"recording": [*truth], "group": [*truth], "split": "TRN"})
+        pd.concat([rows, more]).to_csv(labelled / GROUPS_FILE, index=False)
+        own.adopt(labelled, "who-speaks", background="pause", data_folder=data, workers=1)
+        extraction.run(data / "who-speaks", show_progress=False)
+        yield data / "who-speaks", list(rows.recording[rows.split == "TRN"])
 
 
 CORPORA = {"on-hold": on_hold, "who-speaks": who_speaks}
@@ -114,12 +113,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     table: dict[str, list[list[tuple[float, float]]]] = {"chosen": [], "random": []}
-    drawn = CORPORA[options.corpus](options.seeds)
-    for seed, (corpus, labelled) in zip(options.seeds, drawn, strict=True):
-        embeddings = corpus / "embeddings"
-        classes = len(read_dataset(embeddings)["classes"])
-        trn, tst = (load_split(embeddings, split) for split in ("TRN", "TST"))
+    for seed in options.seeds:
         rng = np.random.default_rng(seed)
+        with CORPORA[options.corpus](seed, rng) as (corpus, labelled):
+            classes = len(read_dataset(corpus / "embeddings")["classes"])
+            trn, tst = (load_split(corpus / "embeddings", split) for split in ("TRN", "TST"))
         at_first = [trn.names.index(name) for name in labelled]
         start = np.isin(trn.recording, at_first)
         pool = [number for number in range(len(trn.names)) if number not in at_first]
