@@ -1,10 +1,12 @@
-"""Throughput of 02 against the number of Dask workers, on this machine.
+"""Throughput of 02 against the number of workers, as processes and in Dask, on this machine.
 
     python benchmarks/cluster_throughput.py [--workers 1 2 4] [--recordings 16] [--weights mini]
+                                            [--precision float32]
 
-Makes a corpus of noise in a temporary folder, runs 02 on local clusters of each size, and prints
-windows a second; the records must be the same bytes every time. The workers share the cores of one
-machine, so the result shows the cost of distribution.
+Makes a corpus of noise in a temporary folder, runs 02 with so many processes and on local clusters
+of each size, and prints windows a second and what 1,000 hours of audio would cost; the records
+must be the same bytes every time. The workers share the cores of one machine, so the result shows
+the cost of distribution. Processes count from their start; a cluster's workers are there already.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import hashlib
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +32,7 @@ def main() -> None:
     parser.add_argument("--recordings", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=120.0, help="of each recording")
     parser.add_argument("--weights", default="mini")
+    parser.add_argument("--precision", default="float32")
     options = parser.parse_args()
     import distributed
     from recordings import write_recording
@@ -36,32 +40,40 @@ def main() -> None:
     from audioseg.features import extraction
     from audioseg.features.parts import Source
 
-    source = Source(options.weights)
+    source = Source(options.weights, options.precision)
     with tempfile.TemporaryDirectory() as name:
         corpus = Path(name) / "corpus"
         for number in range(options.recordings):
             write_recording(corpus / "TRN" / f"r{number:03}.flac", options.seconds, seed=number)
-        print("| workers | windows/s | against one | bytes |\n|---|---|---|---|")
+        print("| workers | windows/s | against one | core-hours for 1,000 h | bytes |")
+        print("|---|---|---|---|---|")
         first_rate = first_hash = None
+
+        def report(name: str, summary: extraction.Summary) -> None:
+            nonlocal first_rate, first_hash
+            rate = summary.windows / summary.seconds
+            made = (corpus / "embeddings" / "TRN.tfrecord").read_bytes()
+            digest = hashlib.sha256(made).hexdigest()
+            first_rate, first_hash = first_rate or rate, first_hash or digest
+            same = "same" if digest == first_hash else "DIFFERENT"
+            cost = 1000 * (os.cpu_count() or 1) * summary.seconds / 3600 / summary.hours
+            print(
+                f"| {name} | {rate:.0f} | {rate / first_rate:.2f} | {cost:.1f} | {same} |",
+                flush=True,
+            )
+
+        run = partial(extraction.run, corpus, source=source, overwrite=True, show_progress=False)
+        for workers in options.workers:
+            run(workers=workers)  # this process loads the network and compiles it
+            report(f"{workers} processes", run(workers=workers))
         for workers in options.workers:
             with distributed.LocalCluster(
                 n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
             ) as cluster:
                 # once before it counts: the workers import TensorFlow and load the network
                 for _ in range(2):
-                    summary = extraction.run(
-                        corpus,
-                        source=source,
-                        scheduler=cluster.scheduler_address,
-                        overwrite=True,
-                        show_progress=False,
-                    )
-            rate = summary.windows / summary.seconds
-            made = (corpus / "embeddings" / "TRN.tfrecord").read_bytes()
-            digest = hashlib.sha256(made).hexdigest()
-            first_rate, first_hash = first_rate or rate, first_hash or digest
-            same = "same" if digest == first_hash else "DIFFERENT"
-            print(f"| {workers} | {rate:.0f} | {rate / first_rate:.2f} | {same} |", flush=True)
+                    summary = run(scheduler=cluster.scheduler_address)
+            report(f"{workers} of Dask", summary)
 
 
 if __name__ == "__main__":

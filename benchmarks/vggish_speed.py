@@ -4,9 +4,11 @@
     python benchmarks/vggish_speed.py network chain        only these
 
 network   windows/s of the network alone: tf-slim's graph as it was published, a plain Keras
-          ``tf.function``, a PyTorch network laid out like torchvggish's (where torch is
-          installed), the fast way in float32 and bfloat16; the machine's matrix-multiply peak
-chain     from a 44.1 kHz waveform to embeddings: numpy + resampy + tf-slim, and ours
+          ``tf.function``, a PyTorch network laid out like torchvggish's and ONNX Runtime (where
+          they are installed), OpenVINO on plain windows; ours in float32, bfloat16 and int8;
+          the share of the machine's peak in that precision
+chain     from a 44.1 kHz waveform to embeddings: numpy + resampy + tf-slim, and ours; what
+          1,000 hours of audio cost
 memory    peak memory of embedding 1 h and 10 h of streamed 44.1 kHz audio
 scaling   cost against length and hop
 exact     how far the fast way is from the plain network on the course's own recordings
@@ -35,17 +37,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from other_networks import (
+    MATRIX_FLOP,
+    matrix_products,
+    onnx_network,
+    openvino_plain,
+    slim_network,
+    torch_network,
+)
 
+from vggish.calibration import calibrate
 from vggish.embedding import Embedding, load_embedding, plain_chunks
 from vggish.fast import fast_chunks
 from vggish.frontend import HOP_FRAMES, WINDOW_FRAMES, log_mel, mel_matrix, windows
-from vggish.network import CONV_BLOCKS, DENSE_LAYERS, LAYERS, build_vggish
+from vggish.int8 import openvino_chunks
+from vggish.network import LAYERS, build_vggish
 from vggish.resample import resample_blocks
-from vggish.weights import save_checkpoint, variable_names
+from vggish.weights import save_checkpoint
 
-v1 = tf.compat.v1
 WINDOW_FLOP = 2 * 863_895_552
-MATRIX_SIZE = 2048
 RECORDINGS = Path("data/on-hold/TST")
 
 
@@ -57,65 +67,6 @@ def random_vggish() -> keras.Model:
         bias = model.get_layer(name).bias
         bias.assign(random.normal(0, 0.1, bias.shape))
     return model
-
-
-def slim_network(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Build the published graph with tf-slim, run in a session as Google's demo does."""
-    import tf_slim as slim
-
-    def scope(layer: str) -> str:
-        return variable_names(layer)[0].removeprefix("vggish/").removesuffix("/weights")
-
-    values = {}
-    for layer in LAYERS:
-        arrays = [value.numpy() for value in model.get_layer(layer).weights]
-        values |= zip(variable_names(layer), arrays, strict=True)
-    graph = tf.Graph()
-    with graph.as_default(), v1.variable_scope("vggish"):
-        features = v1.placeholder(tf.float32, (None, 96, 64))
-        net = tf.reshape(features, [-1, 96, 64, 1])
-        for number, block in enumerate(CONV_BLOCKS, start=1):
-            for name, channels in block:
-                net = slim.conv2d(net, channels, 3, activation_fn=tf.nn.relu, scope=scope(name))
-            net = slim.max_pool2d(net, 2, scope=f"pool{number}")
-        net = slim.flatten(net)
-        for name, units in DENSE_LAYERS:
-            activation = None if name == "fc2" else tf.nn.relu
-            net = slim.fully_connected(net, units, activation_fn=activation, scope=scope(name))
-        session = v1.Session(graph=graph)
-        for variable in v1.global_variables():
-            variable.load(values[variable.op.name], session)
-    return lambda batch: session.run(net, {features: batch})
-
-
-def torch_network(model: keras.Model) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Build the network the way torchvggish lays it out: channels first, flattened last."""
-    try:
-        import torch
-    except ImportError:
-        return None
-    layers: list[torch.nn.Module] = []
-    for block in CONV_BLOCKS:
-        for name, channels in block:
-            kernel, bias = (torch.tensor(value.numpy()) for value in model.get_layer(name).weights)
-            layer = torch.nn.Conv2d(kernel.shape[2], channels, 3, padding=1)
-            layer.weight.data, layer.bias.data = kernel.permute(3, 2, 0, 1).contiguous(), bias
-            layers += [layer, torch.nn.ReLU(inplace=True)]
-        layers.append(torch.nn.MaxPool2d(2))
-    dense: list[torch.nn.Module] = []
-    for name, units in DENSE_LAYERS:
-        kernel, bias = (torch.tensor(value.numpy()) for value in model.get_layer(name).weights)
-        layer = torch.nn.Linear(kernel.shape[0], units)
-        layer.weight.data, layer.bias.data = kernel.T.contiguous(), bias
-        dense += [layer, torch.nn.ReLU(inplace=True)]
-    features, embeddings = torch.nn.Sequential(*layers), torch.nn.Sequential(*dense[:-1])
-
-    @torch.inference_mode()
-    def run(batch: np.ndarray) -> np.ndarray:
-        signal = features(torch.from_numpy(batch)[:, None])
-        return embeddings(signal.permute(0, 2, 3, 1).flatten(1)).numpy()
-
-    return run
 
 
 def reference_log_mel(waveform: np.ndarray) -> np.ndarray:
@@ -170,24 +121,30 @@ def part_network(arguments: argparse.Namespace) -> None:
     if pytorch := torch_network(model):
         add("PyTorch, as torchvggish", pytorch, batch)
     add("ours, float32", fast_chunks(model, **options), frames)
+    if onnx := onnx_network(model, batch_size):
+        add("ONNX Runtime", onnx, batch)
+    add("OpenVINO, plain windows", openvino_plain(model, batch_size), batch)
+    calibration = calibrate(model)
     if not arguments.skip_bfloat16:
-        add("ours, bfloat16", fast_chunks(model, precision="bfloat16", **options), frames)
+        bfloat16 = openvino_chunks(model, None, precision="bf16", **options)
+        add("ours, bfloat16", bfloat16, frames)
+    add("ours, int8", openvino_chunks(model, calibration, **options), frames)
     reference = ways["tf-slim graph (reference)"]()
     differs = {name: relative_l2(run(), reference) for name, run in ways.items()}
 
-    square = tf.random.normal((MATRIX_SIZE, MATRIX_SIZE))
-    # short, so often, to catch the machine unhindered
-    peaks = {f"peak {i}": lambda: tf.matmul(square, square).numpy() for i in range(5)}
+    peaks = matrix_products(bfloat16=not arguments.skip_bfloat16)
     timed = take_turns({**ways, **peaks}, arguments.rounds)
-    peak = 2 * MATRIX_SIZE**3 / min(timed.pop(name)[0] for name in peaks)
+    peak = {name: MATRIX_FLOP / timed.pop(name)[0] for name in peaks}
     base = timed["tf-slim graph (reference)"]
-    print(f"\nNetwork, batches of {batch_size}; float32 matrix product {peak / 1e9:.0f} GFLOP/s")
+    said = ", ".join(f"{name} {flops / 1e9:.0f}" for name, flops in peak.items())
+    print(f"\nNetwork, batches of {batch_size}; matrix products, GFLOP/s: {said}")
     print("                            windows/s  of the peak   ratio  cpu ratio   differs")
     for name, (wall, processor) in timed.items():
         rate = batch_size / wall
+        of = next((kind for kind in peak if kind in name), "float32")
         print(
-            f"{name:26s}  {rate:9.1f}  {rate * WINDOW_FLOP / peak:10.0%}  {base[0] / wall:6.2f}  "
-            f"{base[1] / processor:9.2f}  {differs[name]:8.1e}"
+            f"{name:26s}  {rate:9.1f}  {rate * WINDOW_FLOP / peak[of]:10.0%}  "
+            f"{base[0] / wall:6.2f}  {base[1] / processor:9.2f}  {differs[name]:8.1e}"
         )
 
 
@@ -197,7 +154,12 @@ def part_chain(arguments: argparse.Namespace) -> None:
     model, batch_size = random_vggish(), arguments.batch
     waveform = sound(arguments.seconds, 44_100)
     slim = slim_network(model)
-    embedding = Embedding(model, name="random", sha256="", batch_size=batch_size, fast=True)
+    options = {"name": "random", "sha256": "", "batch_size": batch_size, "fast": True}
+    embedding = Embedding(model, **options)
+    ways = {"ours": embedding, "ours, int8": Embedding(model, precision="int8", **options)}
+    ways |= {
+        f"mini, {name}": load_embedding("mini", precision=name) for name in ("float32", "int8")
+    }
     took: dict[str, float] = {}
     results: dict[str, np.ndarray] = {}
 
@@ -220,24 +182,26 @@ def part_chain(arguments: argparse.Namespace) -> None:
         spectrogram = timed("our log-mel", lambda: log_mel(np.concatenate(at_16k)))
         timed("our network", lambda: embedding.embed(spectrogram))
 
-    def streamed() -> None:
+    def streamed(name: str) -> None:
         blocks = np.split(waveform, range(44_100, len(waveform), 44_100))
-        results["ours"] = np.concatenate(
-            list(embedding.stream(resample_blocks(blocks, 44_100, 16_000)))
-        )
+        stream = ways[name].stream(resample_blocks(blocks, 44_100, 16_000))
+        results[name] = np.concatenate(list(stream))
 
     resampy.resample(waveform[:44_100], 44_100, 16_000)  # compiles itself
-    contestants = {"reference": reference, "ours, part by part": ours, "ours, streamed": streamed}
+    contestants = {"reference": reference, "ours, part by part": ours}
+    contestants |= {f"{name}, streamed": partial(streamed, name) for name in ways}
     best = take_turns(contestants, max(1, arguments.rounds // 3))
     print(f"\nWhole chain, {arguments.seconds:g} s of 44.1 kHz, {len(results['ours'])} windows")
     for name, (wall, processor) in best.items():
         print(
-            f"{name:20s} {wall:7.2f} s  {arguments.seconds / wall:6.1f} x real time  "
-            f"ratio {best['reference'][0] / wall:.2f}  "
-            f"cpu ratio {best['reference'][1] / processor:.2f}"
+            f"{name:24s} {wall:7.2f} s  {arguments.seconds / wall:6.1f} x real time  "
+            f"ratio {best['reference'][0] / wall:5.2f}  "
+            f"cpu ratio {best['reference'][1] / processor:5.2f}  "
+            f"1,000 h: {1000 * processor / arguments.seconds:6.1f} core-hours"
         )
     print("  " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in took.items()))
-    print(f"  differs {relative_l2(results['ours'], results['reference']):.1e}")
+    for name in ("ours", "ours, int8"):
+        print(f"  {name} differs {relative_l2(results[name], results['reference']):.1e}")
 
 
 def peak_megabytes() -> float:

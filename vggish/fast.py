@@ -86,9 +86,7 @@ def fast_chunks(
     batch_size : int
         Windows in a chunk.
     precision : str
-        ``"float32"``, or ``"bfloat16"``: direct convolutions in bfloat16, shared alike. Fast
-        only on processors that multiply bfloat16. ``"float64"``, which only tests need, tells
-        faults from rounding.
+        ``"float32"``, or ``"float64"``, which only tests need: it tells faults from rounding.
 
     Returns
     -------
@@ -97,7 +95,6 @@ def fast_chunks(
         its windows, float32 (batch_size, 128).
     """
     dtype = tf.as_dtype(precision)
-    exact = dtype != tf.bfloat16
     weights = {
         name: [tf.cast(variable.value, dtype) for variable in model.get_layer(name).weights]
         for block in (*CONV_BLOCKS, DENSE_LAYERS)
@@ -109,7 +106,7 @@ def fast_chunks(
     ) -> dict[str, Convolution]:
         return {
             name: winograd(*weights[name], tile=tiles[name])
-            if exact and name in tiles
+            if name in tiles
             else direct(*weights[name])
             for name in names
         }

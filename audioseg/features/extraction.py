@@ -44,7 +44,7 @@ from vggish.download import sha256_of
 from vggish.errors import SentenceError
 
 SPLITS = ("TRN", "VAL", "TST")
-VERSIONED = ("tensorflow", "keras", "numpy", "scipy", "soundfile", "av", "resampy")
+VERSIONED = ("tensorflow", "keras", "openvino", "numpy", "scipy", "soundfile", "av", "resampy")
 
 
 @dataclass

@@ -5,30 +5,20 @@ has the same rows and bands, and in float64, where a fault stands out from round
 on rounding, on VGGish itself.
 """
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from networks import frames_of, random_vggish
 from rounding import MARGIN, UNIT, VGGISH, in_float64, relative_l2
 
 from vggish.embedding import Embedding, plain_chunks
 from vggish.fast import can_share, direct, fast_chunks, winograd, winograd_matrices
 from vggish.frontend import log_mel, window_count
-from vggish.network import LAYERS, build_vggish
+from vggish.network import build_vggish
 
 pytestmark = pytest.mark.numeric
 # what is computed in float64 is rounded once, to float32, at the end
 ROUNDED_ONCE = MARGIN * UNIT
-
-
-def random_vggish(**options):
-    keras.utils.set_random_seed(0)
-    model = build_vggish(kernel_initializer="he_uniform", **options)
-    random = np.random.default_rng(0)
-    for name in LAYERS:
-        bias = model.get_layer(name).bias
-        bias.assign(random.normal(0, 0.1, bias.shape))  # zero would hide faults at the edges
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +37,6 @@ def uncompiled():
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
-
-
-def frames_of(hop_frames, batch_size, seed=0):
-    shape = (hop_frames * (batch_size - 1) + 96, 64)
-    return np.random.default_rng(seed).uniform(-4.6, 4.0, shape).astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -79,16 +64,6 @@ def test_a_window_does_not_see_its_neighbours(narrow_in_float64, uncompiled):
     changed[:36] = 4.0
     changed[36 + 96 :] = -4.6
     assert relative_l2(way(changed)[3], before) < ROUNDED_ONCE
-
-
-def test_bfloat16_is_near(narrow, uncompiled):
-    options = {"hop_frames": 12, "batch_size": 4}
-    frames = frames_of(**options)
-    estimate = fast_chunks(narrow, precision="bfloat16", **options)(frames)
-    assert estimate.dtype == np.float32
-    # bfloat16 rounds to 2^-9; each of 9 layers rounds its weights and what it puts out
-    bound = MARGIN * 2.0**-9 * np.sqrt(2 * 9)
-    assert VGGISH < relative_l2(estimate, plain_chunks(narrow, **options)(frames)) < bound
 
 
 def extremes():
