@@ -297,7 +297,7 @@ def test_damage_is_an_audio_error_or_finite_samples(tmp_path, data):
 
 
 def test_chunks_that_lead_before_the_start_of_the_file(tmp_path):
-    """FFmpeg then asks Python to seek there; found by ``benchmarks/fuzz.py``."""
+    """FFmpeg then asks Python to seek there; found with atheris."""
     data = bytearray(142)
     data[:40] = bytes.fromhex(
         "726966662e91cf11a5d628db04c10000e82500000000000077617665f3acd3118cd100c04f8edb8a"
