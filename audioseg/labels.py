@@ -223,6 +223,11 @@ def read_label_track(
     LabelError
         If a line cannot be understood; it names the file, the line and the remedy.
     """
+    return segments_of(path, rows_of(path), classes=classes, duration=duration)
+
+
+def rows_of(path: str | os.PathLike) -> list[tuple[str, str, str, str]]:
+    """Read the lines of an Audacity label track, for :func:`segments_of`."""
     rows = []
     for number, line in enumerate(text_of(path).splitlines(), start=1):
         if line.strip() and not line.startswith("\\"):
@@ -233,7 +238,7 @@ def read_label_track(
                     "and label: separate them by tabs."
                 )
             rows.append((fields[0], fields[1], " ".join(fields[2:]), f"line {number}"))
-    return segments_of(path, rows, classes=classes, duration=duration)
+    return rows
 
 
 def text_of(path: str | os.PathLike) -> str:
@@ -259,7 +264,7 @@ def segments_of(
     classes: Sequence[str] | None = None,
     duration: float | None = None,
 ) -> list[Segment]:
-    """Make segments of what a label track says, checked.
+    """Make segments of what a label track says, checked, as :func:`read_label_track` returns them.
 
     Parameters
     ----------
@@ -269,17 +274,7 @@ def segments_of(
         Start and end in seconds, as numbers or as they are written; ``where`` in the file it says
         so.
     classes, duration
-        As for :func:`read_label_track`.
-
-    Returns
-    -------
-    list of Segment
-        Sorted by time, without overlaps.
-
-    Raises
-    ------
-    LabelError
-        If a row cannot be understood.
+        As for :func:`read_label_track`, and so are the errors.
     """
     placed = sorted(
         (_segment_of(*row[:3], f"{path}, {row[3]}", classes, duration), number, row[3])
@@ -313,13 +308,10 @@ def _segment_of(
             f"{where}: {start!r} to {end!r} are not times: write seconds, as in 12.5."
         ) from None
     label = label.strip()
-    if not (math.isfinite(begins) and math.isfinite(ends)) or begins < 0:
+    if not 0 <= begins < ends < math.inf:
         raise LabelError(
-            f"{where}: the times {begins:g} to {ends:g} s must be finite and not negative."
-        )
-    if ends <= begins:
-        raise LabelError(
-            f"{where}: the segment ends at {ends:g} s, not after its start at {begins:g} s."
+            f"{where}: {begins:g} to {ends:g} s is no stretch of time: let it start at 0 or later, "
+            "and end after its start."
         )
     if classes is not None:
         label = _class_of(label, where, classes)

@@ -29,7 +29,7 @@ from audioseg.labels import (
     LabelError,
     Segment,
     label_track,
-    read_label_track,
+    rows_of,
     segments_of,
     text_of,
 )
@@ -46,8 +46,6 @@ class Form(NamedTuple):
 
     Attributes
     ----------
-    program : str
-        Whose it is.
     read : callable
         Of a path and the name of a tier or None; returns rows for
         :func:`audioseg.labels.segments_of`.
@@ -55,7 +53,6 @@ class Form(NamedTuple):
         Of segments, the recording's name and its length in seconds; returns text.
     """
 
-    program: str
     read: Callable[[Path, str | None], list[Row]]
     write: Callable[[Sequence[Segment], str, float], str]
 
@@ -90,8 +87,6 @@ def read_track(
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix == ".txt":
-        return read_label_track(path, classes=classes, duration=duration)
     if suffix not in FORMS:
         raise LabelError(f"{path} is no label track: its suffix is none of {', '.join(FORMS)}.")
     rows = FORMS[suffix].read(path, tier)
@@ -257,20 +252,15 @@ def read_textgrid(path: Path, tier: str | None = None) -> list[Row]:
     """Read the intervals of one tier of a TextGrid; those without text are no segments."""
     from praatio import textgrid
 
-    try:
+    def tiers() -> dict[str, list[Row]]:
         grid = textgrid.openTextgrid(os.fspath(path), False, reportingMode="silence")
-        tiers = {
+        return {
             one.name: [(*entry, f"interval at {entry[0]:g} s") for entry in one.entries]
             for one in grid.tiers
             if isinstance(one, textgrid.IntervalTier)
         }
-    except OSError as error:
-        raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
-    except Exception:  # praatio raises whatever a broken file does to it
-        raise LabelError(
-            f"{path} is no TextGrid that can be read: save it in Praat again."
-        ) from None
-    return _tier_of(path, tiers, tier)
+
+    return _tier_of(path, tiers, tier, "TextGrid", "Praat")
 
 
 def write_textgrid(track: Sequence[Segment], name: str, seconds: float) -> str:
@@ -294,9 +284,9 @@ def read_eaf(path: Path, tier: str | None = None) -> list[Row]:
     """Read the annotations of one tier of an ELAN file; those without text are no segments."""
     from pympi import Eaf
 
-    try:
+    def tiers() -> dict[str, list[Row]]:
         elan = Eaf(path, suppress_version_warning=True)
-        tiers = {
+        return {
             name: [
                 (start / 1000, end / 1000, value, f"annotation at {start / 1000:g} s")
                 for start, end, value, *_ in elan.get_annotation_data_for_tier(name)
@@ -304,13 +294,8 @@ def read_eaf(path: Path, tier: str | None = None) -> list[Row]:
             ]
             for name in elan.get_tier_names()
         }
-    except OSError as error:
-        raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
-    except Exception:  # pympi raises whatever a broken file does to it
-        raise LabelError(
-            f"{path} is no ELAN file that can be read: save it in ELAN again."
-        ) from None
-    return _tier_of(path, tiers, tier)
+
+    return _tier_of(path, tiers, tier, "ELAN file", "ELAN")
 
 
 def write_eaf(track: Iterable[Segment], name: str, seconds: float) -> str:
@@ -330,8 +315,21 @@ def write_eaf(track: Iterable[Segment], name: str, seconds: float) -> str:
     return _through_file(".eaf", elan.to_file)
 
 
-def _tier_of(path: Path, tiers: dict[str, list[Row]], tier: str | None) -> list[Row]:
+# -- both
+
+
+def _tier_of(
+    path: Path, read: Callable[[], dict[str, list[Row]]], tier: str | None, what: str, program: str
+) -> list[Row]:
     """Return the rows of the tier that is asked for, or else of the only one that has any."""
+    try:
+        tiers = read()
+    except OSError as error:
+        raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
+    except Exception:  # these libraries raise whatever a broken file does to them
+        raise LabelError(
+            f"{path} is no {what} that can be read: save it in {program} again."
+        ) from None
     if tier is not None:
         if tier not in tiers:
             there = ", ".join(tiers) or "none"
@@ -353,20 +351,12 @@ def _through_file(suffix: str, save: Callable[[str], object]) -> str:
         return path.read_text(encoding="utf-8")
 
 
-def _write_txt(track: Iterable[Segment], name: str, seconds: float) -> str:
-    return label_track(track)
-
-
-def _read_txt(path: Path, tier: str | None = None) -> list[Row]:
-    return [(*segment, "") for segment in read_label_track(path)]
-
-
 FORMS = {
-    ".txt": Form("Audacity", _read_txt, _write_txt),
-    ".csv": Form("CSV", read_csv, write_csv),
-    ".rttm": Form("RTTM", read_rttm, write_rttm),
-    ".textgrid": Form("Praat", read_textgrid, write_textgrid),
-    ".eaf": Form("ELAN", read_eaf, write_eaf),
+    ".txt": Form(lambda path, tier: rows_of(path), lambda track, name, seconds: label_track(track)),
+    ".csv": Form(read_csv, write_csv),
+    ".rttm": Form(read_rttm, write_rttm),
+    ".textgrid": Form(read_textgrid, write_textgrid),
+    ".eaf": Form(read_eaf, write_eaf),
 }
 SUFFIX = {"textgrid": ".TextGrid"}  # as Praat writes it; others are small
 

@@ -63,7 +63,7 @@ def main() -> None:
                         overwrite=True,
                         show_progress=False,
                     )
-            rate = summary.windows / summary.seconds
+            rate = summary.run["windows_per_second"]
             made = (corpus / "embeddings" / "TRN.tfrecord").read_bytes()
             digest = hashlib.sha256(made).hexdigest()
             first_rate, first_hash = first_rate or rate, first_hash or digest

@@ -10,6 +10,7 @@ import pandas as pd
 from audioseg.corpus import own
 from audioseg.corpus.folder import CORPUS, read_done, write_csv, writing
 from audioseg.corpus.sound import CorpusError
+from audioseg.corpus.splitting import read_groups
 from audioseg.labels import LabelError, read_classes
 from audioseg.tracks import read_track
 from vggish.download import sha256_of
@@ -64,15 +65,12 @@ def adopt(
             raise CorpusError(f"{folder} is no folder: name the one that it is in.")
     classes = read_classes(corpus)
     found, failed = own.find_recordings(recordings, tier, tracks)
-    path = Path(groups) if groups else recordings / own.GROUPS_FILE
-    table = own.read_groups(path, recordings, found) if path.exists() else pd.DataFrame()
+    table = read_groups(groups, recordings, {name: one.audio for name, one in found.items()})
     home = {row["groups"]: row["split"] for row in done.values()}
     items = []
     for name, (audio, track) in found.items():
         before = done.get(name)
-        group = (
-            before["groups"] if before else str(table.group.get(name, name) if len(table) else name)
-        )
+        group = before["groups"] if before else str(table.group.get(name, name))
         split = before["split"] if before else home.get(group, HOME)
         try:
             read_track(track, classes=classes.labels, tier=tier)

@@ -32,6 +32,7 @@ from audioseg.corpus.folder import (
 from audioseg.corpus.merging import merged
 from audioseg.corpus.naming import classes_of, odd_spellings
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError, to_int16
+from audioseg.corpus.splitting import read_groups, split_by_group
 from audioseg.files import replacing
 from audioseg.labels import (
     BACKGROUND,
@@ -48,8 +49,6 @@ from audioseg.labels import (
 from audioseg.tracks import FORMS, is_track, read_track, the_one_of
 from vggish.download import sha256_of
 
-SHARES = {"TRN": 0.7, "VAL": 0.15, "TST": 0.15}
-GROUPS_FILE = "groups.csv"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RESERVED = ("raw", CORPUS)
 UNLABELLED_SHARE = 0.1  # more than that is worth a note
@@ -138,14 +137,13 @@ def adopt(
             tracks.pop(recording, None)
     # the last label's end stands for the length: nothing has been decoded yet
     seconds = {r: max((segment.end for segment in tracks[r]), default=0.0) for r in tracks}
-    groups = Path(groups) if groups else folder / GROUPS_FILE
-    table = read_groups(groups, folder, found) if groups.exists() else pd.DataFrame()
+    table = read_groups(groups, folder, {name: one.audio for name, one in found.items()})
     remedy = "add recordings or name more groups"
     if failed:
         remedy = f"{len(failed)} failed, the first as {next(iter(failed.values())).rstrip('.')}"
-    split_of, group_of = _deal(seconds, table, remedy)
     if not tracks:
         raise _nothing(folder, failed)
+    split_of, group_of = split_by_group(seconds, table, remedy)
     named = classes_of(tracks, classes=classes, background=background, ignore=ignore)
     with writing(target):
         write_classes(target, named)
@@ -232,69 +230,6 @@ def find_recordings(
             except LabelError as error:
                 failed[str(path)] = str(error)
     return found, failed
-
-
-def read_groups(path: Path, folder: Path, found: Mapping[str, Found]) -> pd.DataFrame:
-    """Read the table of groups; its index is the recording."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"{path} cannot be read ({error}): save it as CSV in UTF-8.") from None
-    for column in ("recording", "group"):
-        if column not in table:
-            raise CorpusError(f"{path} lacks the column {column!r}: its columns are "
-                              "recording, group and, if you like, split.")  # fmt: skip
-    by_file = {}
-    for name, (file, _) in found.items():
-        below = file.relative_to(folder)
-        by_file |= dict.fromkeys((name, below.as_posix(), below.with_suffix("").as_posix()), name)
-    for line, row in enumerate(table.to_dict("records"), start=2):
-        split = row.get("split", "")
-        if row["recording"] not in by_file:
-            raise CorpusError(
-                f"{path}, line {line}: there is no recording {row['recording']!r} with a label "
-                "track: correct the name or remove the line."
-            )
-        if not row["group"] or split not in ("", *SPLITS):
-            raise CorpusError(
-                f"{path}, line {line}: it needs a group, and a split of {', '.join(SPLITS)} "
-                "or none."
-            )
-    table = table.assign(recording=table.recording.map(by_file))
-    if table.recording.duplicated().any():
-        twice = table.recording[table.recording.duplicated()].iloc[0]
-        raise CorpusError(f"{path} names the recording {twice!r} twice: keep one of the lines.")
-    return table.set_index("recording")
-
-
-def _deal(
-    seconds: Mapping[str, float], table: pd.DataFrame, remedy: str
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Give each group to one split, longest first, to the one that is furthest below its share."""
-    group_of = {r: str(table.group.get(r, r)) if len(table) else r for r in seconds}
-    home: dict[str, str] = {}
-    for recording in seconds:
-        split = table.split.get(recording, "") if "split" in table else ""
-        if split and home.setdefault(group_of[recording], split) != split:
-            raise CorpusError(
-                f"the group {group_of[recording]!r} would be in {home[group_of[recording]]} and "
-                f"{split}: give all its recordings one split."
-            )
-    length: dict[str, float] = {}
-    for recording, group in group_of.items():
-        length[group] = length.get(group, 0.0) + seconds[recording]
-    have = {s: sum(length[g] for g in home if home[g] == s) for s in SHARES}
-    for group in sorted(set(length) - set(home), key=lambda g: (-length[g], g)):
-        # an empty split comes first, however the lengths are
-        lacking = [s for s in SHARES if s not in home.values()]
-        home[group] = min(lacking or SHARES, key=lambda s: have[s] / SHARES[s])
-        have[home[group]] += length[group]
-    if seconds and set(home.values()) != set(SHARES):
-        raise CorpusError(
-            f"{len(home)} groups cannot be split into {', '.join(SHARES)}: at least 3 are needed, "
-            f"so that no speaker or site is in two splits; {remedy}."
-        )
-    return {r: home[group_of[r]] for r in seconds}, group_of
 
 
 def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> dict:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recordings import RATE, encode, tone
 from rounding import sums
 
-from audioseg import audio
+from audioseg import audio, decoding
 from audioseg.audio import AudioError, load, open_audio, read_16k_blocks
 
 
@@ -261,7 +261,7 @@ def test_of_a_damaged_mp3_one_sentence_is_said(tmp_path):
 
 
 def test_what_others_write_meanwhile_is_not_lost(capfd):
-    with audio._without_notes():
+    with decoding.without_notes():
         os.write(2, b"Note: Trying to resync...\n\nkept\n[src/libmpg123/id3.c:576] error: odd\n")
     assert capfd.readouterr().err == "kept\n"
 

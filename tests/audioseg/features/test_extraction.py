@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -82,7 +81,7 @@ def test_a_split_or_recordings_that_are_not_there(capsys, tmp_path):
 
 
 def test_weights_that_are_not_there(capsys, corpus):
-    assert run(corpus, "--weights", "nowhere.ckpt", source_class=None) == 2
+    assert run(corpus, "--weights", "nowhere.ckpt", source_class=parts.Source) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and "nowhere.ckpt does not exist: give the path" in error
 
@@ -468,48 +467,57 @@ def test_thirty_kills(tmp_path):
             load_split(folder, split)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_workers_end_with_their_parent(corpus, tmp_path):
-    """A killed run with workers leaves nobody behind who holds the folder."""
-    child = subprocess.Popen(
-        [sys.executable, str(FAKE), "--corpus", str(corpus), "--workers", "2"],
-        stderr=subprocess.PIPE,
-    )
-    deadline = time.monotonic() + 60
-    while not list((corpus / "embeddings").rglob("parts/*/*")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    # the pipe closes when the last process that holds it has ended
-    reader = threading.Thread(target=child.stderr.read, daemon=True)
-    reader.start()
-    reader.join(30)
-    assert not reader.is_alive()
-    child.wait()
-    child.stderr.close()
-    assert run(corpus) == 0
+PATIENCE = 300.0  # what is waited for comes in seconds, or never
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_an_interruption_does_not_wait_for_the_workers(corpus, reference):
-    """Only the parent is told, and a worker is held up by a recording that never ends."""
-    os.mkfifo(corpus / "TRN" / "r99.wav")
-    (corpus / "TRN" / "r99.txt").write_text("0\t1\tspeech\n")
+@pytest.fixture
+def two_workers(corpus):
+    """A run with two workers; whatever becomes of the test, nothing of it stays."""
     child = subprocess.Popen(
         [sys.executable, str(FAKE), "--corpus", str(corpus), "--workers", "2"],
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
-    while len(list((corpus / "embeddings").rglob("parts/*/r*"))) < 6:
-        assert time.monotonic() < deadline
+    yield child
+    child.kill()
+    child.communicate()
+
+
+def wait_for_parts(corpus, count):
+    end = time.monotonic() + PATIENCE
+    while len(list((corpus / "embeddings").rglob("parts/*/r*"))) < count:
+        assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
-    child.send_signal(signal.SIGINT)
-    error = child.communicate(timeout=30)[1]
-    assert child.returncode == 130
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_workers_end_with_their_parent(corpus, two_workers):
+    """A killed run with workers leaves nobody behind who holds the folder."""
+    wait_for_parts(corpus, 1)
+    two_workers.send_signal(signal.SIGKILL)
+    two_workers.communicate(timeout=PATIENCE)  # until the last process has closed the pipe
+    assert run(corpus) == 0
+
+
+@pytest.fixture
+def endless(corpus):
+    """A recording that never ends."""
+    os.mkfifo(corpus / "TRN" / "r99.wav")
+    (corpus / "TRN" / "r99.txt").write_text("0\t1\tspeech\n")
+    return corpus / "TRN" / "r99.wav"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_an_interruption_does_not_wait_for_the_workers(corpus, reference, endless, two_workers):
+    """Only the parent is told, and a worker is held up."""
+    wait_for_parts(corpus, 6)
+    two_workers.send_signal(signal.SIGINT)
+    error = two_workers.communicate(timeout=PATIENCE)[1]
+    assert two_workers.returncode == 130
     assert error.splitlines()[-1].startswith("error: interrupted")
     assert "Traceback" not in error
-    for path in (corpus / "TRN").glob("r99.*"):
-        path.unlink()
+    endless.unlink()
+    endless.with_suffix(".txt").unlink()
     assert run(corpus) == 0
     assert hashes(corpus / "embeddings") == reference
 
@@ -533,8 +541,7 @@ def test_mini_killed_and_with_workers(tmp_path):
     child = subprocess.Popen(
         [sys.executable, str(SCRIPT), *options], cwd=ROOT, stderr=subprocess.DEVNULL
     )
-    while child.poll() is None and not list((corpus / "embeddings").rglob("parts/*/r*")):
-        time.sleep(0.01)
+    wait_for_parts(corpus, 1)
     child.kill()
     child.wait()
     done = command(SCRIPT, *options, "--workers", "2", cwd=ROOT)
