@@ -1,13 +1,13 @@
 """Audio files of any common format, decoded in blocks.
 
-A recording is opened with :func:`open_audio`, or read at VGGish's rate with
-:func:`read_16k_blocks` (in blocks, in memory that does not depend on its length) or :func:`load`
-(whole). Samples are float32, full scale is 1.0 (16-bit samples are divided by 32768), and several
-channels become one by their mean, or where they cancel each other by the louder one.
+:func:`open_audio` opens a recording; :func:`read_16k_blocks` reads it at VGGish's rate in blocks,
+in memory that does not depend on its length; :func:`load` reads all of it. Samples are float32,
+full scale is 1.0 (16-bit samples are divided by 32768). Several channels become one: their mean,
+or the loudest one if they cancel each other.
 
-A file that is damaged is refused, for labels would no longer fit what follows the damage; who has
-no labels yet asks with :class:`Findings` for what comes before it. Formats are known to
-:mod:`audioseg.decoding`.
+A damaged file is refused, as labels would no longer fit what follows the damage. Where there are
+no labels yet, :class:`Findings` asks for what comes before it. :mod:`audioseg.decoding` knows the
+formats.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CANCELLED = 0.01  # power of the mean beside that of the louder channel: 20 dB l
 
 @dataclass
 class Findings:
-    """Asks for a recording as far as it can be read, and says what was found on the way.
+    """Lets a damaged recording be read as far as possible, and keeps what was found on the way.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class AudioStream:
     channels : int
         The channels in the file. :meth:`blocks` gives their mean.
     seconds : float or None
-        The length that the header states, where it states one.
+        The length in the header, or None if it has none.
     """
 
     path: Path
@@ -85,8 +85,8 @@ class AudioStream:
         Yields
         ------
         np.ndarray [shape=(samples,), dtype=float32]
-            Consecutive samples at ``sample_rate``, the mean of the channels, or in a second in
-            which they cancel each other the louder one. Lengths differ.
+            Consecutive samples at ``sample_rate``: the mean of the channels, or the loudest one in
+            any second in which they cancel each other. Lengths differ.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class AudioStream:
             raise AudioError(f"{self.path} holds no samples: record or export it again.")
 
     def _seconds(self) -> Iterator[np.ndarray]:
-        """Decode, and cut several channels into seconds, however the decoder cuts them."""
+        """Decode; cut several channels into blocks of a second, however long the decoder's are."""
         if self.channels == 1:
             yield from self._decoder.decode()
             return
@@ -131,7 +131,7 @@ class AudioStream:
             raise failed[0]
 
     def _check_sizes(self, mono: np.ndarray, before: int) -> None:
-        """Refuse samples that are no numbers, or integers."""
+        """Refuse samples that are not numbers, or that are integers."""
         loudest = np.abs(mono).argmax() if len(mono) else None  # NaN counts as the largest
         peak = 0.0 if loudest is None else abs(float(mono[loudest]))
         where = f"{self.path} at {(before + (loudest or 0)) / self.sample_rate:.3f} s"
@@ -159,9 +159,9 @@ def in_pieces(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
 
 
 def to_mono(block: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Make one channel of several: their mean, or the louder one where they cancel each other.
+    """Mix channels to one: their mean, or the loudest one if they cancel each other.
 
-    Channels of opposite phase (a plug wired the wrong way) have a mean that is nearly silence.
+    The mean of channels with opposite phase (a plug wired the wrong way) is nearly silent.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def to_mono(block: np.ndarray) -> tuple[np.ndarray, bool]:
     Returns
     -------
     tuple of (np.ndarray [shape=(samples,), dtype=float32], bool)
-        The channel, and whether the others cancelled it: their mean is 20 dB below it.
+        The channel, and whether the channels cancel each other: their mean is 20 dB below it.
     """
     if block.shape[1] == 1:
         return block[:, 0], False
@@ -192,8 +192,8 @@ def open_audio(
     Parameters
     ----------
     path : str or PathLike
-        The file. Formats are told by content, not by suffix, except for the two without a
-        header, ``.g722`` (64 kbit/s, 16 kHz) and ``.gsm`` (8 kHz).
+        The file. Its content tells the format, not its suffix, except for the two formats
+        without a header, ``.g722`` (64 kbit/s, 16 kHz) and ``.gsm`` (8 kHz).
     findings : Findings, optional
         Reads a damaged recording as far as it goes, and says here what was found.
 
@@ -205,7 +205,7 @@ def open_audio(
     Raises
     ------
     AudioError
-        If the file is missing, empty, of no known format, without sound, or lies about itself.
+        If the file is missing or empty, has no known format or no sound, or has a false header.
     """
     path = Path(path)
     try:

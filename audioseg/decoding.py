@@ -40,7 +40,7 @@ _terminal = threading.Lock()
 
 
 class AudioError(CourseError):
-    """A recording that cannot be read; one sentence with the file, the reason and what to do."""
+    """A recording cannot be read; one sentence with the file, the reason and what to do."""
 
 
 class Decoder(NamedTuple):
@@ -125,7 +125,7 @@ def open_decoder(path: Path, block_values: int) -> Iterator[Decoder]:
 
 @contextmanager
 def without_notes() -> Iterator[None]:
-    """Keep libmpg123's notes from the terminal; libsndfile has no switch for them.
+    """Keep libmpg123's notes off the terminal; libsndfile has no switch for them.
 
     They go to standard error beneath Python, which goes aside meanwhile. What others write there
     in these milliseconds follows.
@@ -236,7 +236,7 @@ def _open_libav(path: Path) -> Iterator[Decoder]:
 
 
 def _damaged(path: Path, reason: str) -> AudioError:
-    """Return the error for what a decoder cannot decode."""
+    """Return the error for a file that a decoder cannot decode."""
     reason = reason.removeprefix("Error : ").rstrip(".")
     return AudioError(f"{path} is damaged or cut short ({reason}): fetch or export it again.")
 

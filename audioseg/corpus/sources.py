@@ -88,7 +88,7 @@ def _unpacked_name(row: Mapping) -> str:
 
 
 def acquire(sources: pd.DataFrame, raw_folder: str | os.PathLike = DATA_FOLDER / "raw") -> None:
-    """Fetch, verify and unpack the packages of the sources; what is there is left alone.
+    """Fetch, verify and unpack the packages of the sources, except those that are there.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def acquire(sources: pd.DataFrame, raw_folder: str | os.PathLike = DATA_FOLDER /
     CorpusError
         If a package cannot be unpacked or written.
     DownloadError
-        If a package has to be fetched and cannot be.
+        If a package cannot be fetched.
     """
     raw_folder = Path(raw_folder)
     packages = sources.drop_duplicates(PIN)[PIN].to_dict("records")
@@ -134,7 +134,7 @@ def acquire(sources: pd.DataFrame, raw_folder: str | os.PathLike = DATA_FOLDER /
 
 
 def _is_wanted(name: str) -> bool:
-    """Tell what of a package is unpacked: sounds, archives of sounds, and its licences."""
+    """Tell whether to unpack a file: sounds, archives of sounds, and licences."""
     return Path(name).suffix in (*AUDIO_SUFFIXES, ".pk3", ".zip") or name.endswith("/copyright")
 
 
@@ -185,13 +185,13 @@ def list_sources(
 
 
 def _family(package: str, path: str) -> str:
-    """Name the group of a sound: its file's name without numbers, as takes share a recording."""
+    """Name the group of a sound: its file's name without numbers, which number its takes."""
     stem = re.split(r"[\d_-]", Path(path).stem)[0].lower()
     return f"{package}:{Path(path).parent.name}/{stem or Path(path).stem}"
 
 
 def inspect(files: pd.DataFrame) -> pd.DataFrame:
-    """Sum up what the sources hold.
+    """Summarize the sources.
 
     Returns
     -------

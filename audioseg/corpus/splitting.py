@@ -24,7 +24,7 @@ GROUPS_FILE = "groups.csv"
 def deal(
     seconds: Mapping[str, float], shares: Mapping[str, float], home: Mapping[str, str]
 ) -> dict[str, str]:
-    """Give each group to one split, longest first, to the one that is furthest below its share.
+    """Give each group to the split that lacks most of its share, the longest group first.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def deal(
 def plan_split(files: pd.DataFrame) -> pd.DataFrame:
     """Decide the split of each source of the course: by voice, artist and family of sounds.
 
-    Voices and artists have theirs in the table of sources. The families of sounds are dealt out.
+    The table of sources gives voices and artists their split; families of sounds are dealt out.
 
     Parameters
     ----------

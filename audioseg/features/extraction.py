@@ -1,8 +1,8 @@
-"""Feature extraction over a whole corpus: what is missing is made, all is joined and described.
+"""Feature extraction for a whole corpus: make what is missing, join and describe everything.
 
-:func:`run` finds the recordings, has those worked on that have no valid part (``parts``), joins
-the parts of a split, in the order of their names, into its TFRecord file, and writes
-``dataset.json``. Parts may be removed at any time; what they hold is made anew when it is needed.
+:func:`run` finds the recordings, embeds those without a valid part (``parts``), joins the parts of
+a split, in the order of their names, into its TFRecord file, and writes ``dataset.json``. Parts may
+be removed at any time; they are made again when needed.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ VERSIONED = ("tensorflow", "keras", "numpy", "scipy", "soundfile", "av", "resamp
 
 
 class Summary(NamedTuple):
-    """What a run did.
+    """The result of a run.
 
     Attributes
     ----------
     dataset : dict
         The contents of dataset.json.
     run : dict
-        What was worked on, successfully: ``recordings``, ``hours`` of audio and ``windows`` in
+        What this run embedded: ``recordings``, ``hours`` of audio and ``windows`` in
         them, how many ``seconds`` it took, ``windows_per_second``.
     ignored : list of str
         Files that are neither audio nor a label track.
@@ -199,19 +199,19 @@ def _splits(corpus: Path, splits: Sequence[str] | None) -> list[str]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed runs were just writing."""
+    """Remove the unfinished files of killed runs."""
     for pattern in (".*.part.*", "parts/*/.*.part.*"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
 
 
 def _compare(folder: Path, made: dict, splits: Sequence[str], overwrite: bool) -> dict | None:
-    """Return the old dataset.json, where it has been made in the same way.
+    """Return the old dataset.json, if it was made with the same settings.
 
     Raises
     ------
     DatasetError
-        If it was made in another way, and may not be overwritten or not wholly.
+        If the settings differ, and not everything may be overwritten.
     """
     path = folder / "dataset.json"
     if not path.exists():
@@ -254,7 +254,7 @@ def _write_dataset(
     before: dict | None,
     run: Mapping[str, float],
 ) -> dict:
-    """Join the parts of each split, and say in dataset.json what was made."""
+    """Join the parts of each split, and describe them in dataset.json."""
     path = folder / "dataset.json"
     listed = [
         {"split": done.task.split, "recording": done.task.name, "reason": done.reason}
@@ -292,7 +292,7 @@ def _write_dataset(
 
 
 def _entry(parts: Sequence[Done], classes: Sequence[str]) -> dict:
-    """Return what dataset.json says on a split."""
+    """Return the entry of a split in dataset.json."""
     infos = [done.info for done in parts]
     counts = np.sum([info["counts"] for info in infos], axis=0) if infos else [0] * len(classes)
     files = [Path(done.task.part) for done in parts]
@@ -308,7 +308,7 @@ def _entry(parts: Sequence[Done], classes: Sequence[str]) -> dict:
 
 
 def _join(path: Path, parts: Sequence[Done]) -> None:
-    """Put the parts one behind the other, which makes a TFRecord file."""
+    """Concatenate the parts to a TFRecord file."""
     with replacing(path) as aside, aside.open("wb") as whole:
         for done in parts:
             with Path(done.task.part).open("rb") as part:
@@ -347,7 +347,7 @@ class _Bar:
         self.under_way(0.0, 0, step=1)
 
     def under_way(self, seconds: float, windows: int, *, step: int = 0) -> None:
-        """Show how far the recording is that is being worked on."""
+        """Show the progress within a recording."""
         hours = self._before + self.run["hours"] + seconds / 3600
         rate = (self.run["windows"] + windows) / max(time.perf_counter() - self._start, 1e-3)
         self._bar.set_postfix_str(f"{hours:.2f} h of audio, {rate:.0f} windows/s", refresh=False)

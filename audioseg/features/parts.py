@@ -1,9 +1,9 @@
-"""One recording each: found, embedded, kept aside as a part.
+"""Parts: the embeddings of one recording each.
 
 A *part* is ``parts/<split>/<recording>.tfrecord``, the examples of one recording, and a ``.json``
-beside it that says what they were made from and is written last. A part is used again as long as
-audio, label track and settings are the same, so a killed run goes on where it stopped, and ends in
-the bytes of a run that was never killed. :mod:`audioseg.features.extraction` joins the parts.
+beside it, written last, which says what they were made from. A part is used again as long as audio,
+label track and settings are the same. So after a killed run, the next one goes on where it stopped
+and ends in the same bytes. :mod:`audioseg.features.extraction` joins the parts.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Stamp = list  # bytes, time of the last change in nanoseconds, SHA-256
 
 @dataclass(frozen=True)
 class Source:
-    """Where embeddings come from; made anew in every worker process.
+    """The source of embeddings; every worker process makes its own.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Source:
 
 
 class Task(NamedTuple):
-    """A recording to work on: its audio, its label track beside it, and where its part goes."""
+    """A recording to embed: its audio, its label track beside it, and where its part goes."""
 
     split: str
     name: str
@@ -72,7 +72,7 @@ class Task(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A recording that has been worked on: ``info`` as its part says it, or why it failed."""
+    """A recording that is done: ``info``, as in its part, or why it failed."""
 
     task: Task
     info: dict | None
@@ -133,7 +133,7 @@ def find_tasks(corpus: Path, split: str, folder: Path) -> tuple[list[Task], list
 def how_made(
     embedding: Embedding, *, hop_seconds: float, batch_size: int, classes: Classes
 ) -> dict[str, Any]:
-    """Return the part of dataset.json that says how records are made: all their bytes depend on."""
+    """Return the settings that dataset.json records, on which the bytes of all records depend."""
     return {
         "format": DATASET_FORMAT,
         **classes.said(),
@@ -156,14 +156,14 @@ def _said_of(embedding: Embedding) -> dict[str, str]:
 
 
 def _fingerprint(task: Task, made: Mapping[str, Any], stamps: Sequence[Stamp]) -> str:
-    """Return the SHA-256 of everything that a recording's examples depend on."""
+    """Return the SHA-256 of all that a recording's examples depend on."""
     contents = [sha256 for _, _, sha256 in stamps]
     depends = json.dumps([made, task.split, task.name, contents], sort_keys=True)
     return hashlib.sha256(depends.encode()).hexdigest()
 
 
 def finished(task: Task, made: Mapping[str, Any]) -> Done | None:
-    """Return what a part says, if there is one and it still holds."""
+    """Return the information of a part, if there is a valid one."""
     try:
         info = json.loads(_info_path(task).read_text(encoding="utf-8"))
         fits = _fingerprint(task, made, stamps_of(task, info["stamps"])) == info["fingerprint"]
@@ -192,11 +192,11 @@ def stamps_of(task: Task, known: Sequence[Stamp] = ()) -> list[Stamp]:
 
 
 def fix_threads(threads: int = 0) -> int:
-    """Set, or else find out, how many threads TensorFlow uses for one operation.
+    """Set the number of threads that TensorFlow uses for one operation, or find it out.
 
-    Sums are shared out among the threads, so their number shows in the last bit. A run decides on
-    it once, and all its workers take the same, however many cores they have; that is also why
-    several workers on one machine have more threads than it has cores.
+    Threads share out sums, so their number shows in the last bit. A run decides on it once, and
+    all its workers take the same, however many cores they have. That is why several workers on one
+    machine have more threads than it has cores.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def work_on(
     threads: int = 0,
     progress: Callable[[float, int], None] = lambda seconds, windows: None,
 ) -> Done:
-    """Embed a recording and write its part; what is wrong with it is returned, not raised.
+    """Embed a recording and write its part; return, not raise, an error in the recording.
 
     Parameters
     ----------
@@ -314,7 +314,7 @@ def examples_of(
     info: dict[str, Any],
     progress: Callable[[float, int], None] = lambda seconds, windows: None,
 ) -> Iterator[tf.train.SequenceExample]:
-    """Yield the examples of a recording, an hour each at most.
+    """Yield the examples of a recording, of an hour each at most.
 
     The audio is read, embedded and forgotten block by block, so memory does not grow with its
     length. What was found on the way then stands in ``info``: ``seconds``, ``windows``, ``padded``
@@ -324,7 +324,7 @@ def examples_of(
     Raises
     ------
     AudioError, LabelError
-        If the recording or its label track cannot be read or do not belong together.
+        If the recording or its label track cannot be read, or they do not belong together.
     """
     classes, hop_seconds = Classes.of(made), made["hop_seconds"]
     track_path = Path(task.path).with_suffix(".txt")

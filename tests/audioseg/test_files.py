@@ -41,7 +41,7 @@ def test_files_may_be_read_as_the_umask_says(tmp_path):
 
 def test_a_folder_is_held_by_one_run_at_a_time(tmp_path):
     with only_run(tmp_path / "new"):
-        with pytest.raises(BusyError, match=r"another run is at work on .*new: wait"):
+        with pytest.raises(BusyError, match=r"another run is writing to .*new: wait"):
             with only_run(tmp_path / "new"):
                 pass
     with only_run(tmp_path / "new"):

@@ -1,6 +1,5 @@
 import errno
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -519,31 +518,4 @@ def test_an_interruption_does_not_wait_for_the_workers(corpus, reference, endles
     endless.unlink()
     endless.with_suffix(".txt").unlink()
     assert run(corpus) == 0
-    assert hashes(corpus / "embeddings") == reference
-
-
-# -- with the real network
-
-
-@pytest.mark.skipif(
-    not (ROOT / "vggish" / "mini" / "mini.npz").exists(), reason="the weights of mini are not here"
-)
-def test_mini_killed_and_with_workers(tmp_path):
-    """The program as it is: a run, a killed run that goes on, two workers."""
-    corpus = write_corpus(tmp_path / "corpus", recordings=6, seconds=3.0)
-    options = ["--corpus", str(corpus), "--weights", "mini"]
-    done = command(SCRIPT, *options, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert "embeddings: mini" in done.stdout
-    reference = hashes(corpus / "embeddings")
-    assert json.loads((corpus / "embeddings" / "dataset.json").read_text())["weights"] == "mini"
-    (corpus / "embeddings").rename(corpus / "reference")
-    child = subprocess.Popen(
-        [sys.executable, str(SCRIPT), *options], cwd=ROOT, stderr=subprocess.DEVNULL
-    )
-    wait_for_parts(corpus, 1)
-    child.kill()
-    child.wait()
-    done = command(SCRIPT, *options, "--workers", "2", cwd=ROOT)
-    assert done.returncode == 0, done.stderr
     assert hashes(corpus / "embeddings") == reference
