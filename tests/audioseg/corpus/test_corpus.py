@@ -24,7 +24,8 @@ from audioseg.corpus import compose, folder, phrases, sound
 from audioseg.corpus import plan as planning
 from audioseg.corpus import sources as sources_module
 from audioseg.corpus.sound import CorpusError
-from audioseg.corpus.sources import acquire, inspect, list_sources, plan_split, read_sources
+from audioseg.corpus.sources import acquire, inspect, list_sources, read_sources
+from audioseg.corpus.splitting import plan_split
 from audioseg.files import BusyError
 from vggish import frontend
 from vggish.download import DownloadError
