@@ -255,6 +255,15 @@ def open_audio(
         yield stream
 
 
+def files_in(folder: Path) -> Iterator[Path]:
+    """Yield the audio files in a folder and its subfolders, but for hidden ones, sorted."""
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        there = path.is_file() or path.is_symlink()  # a link to nothing is worth an error
+        if there and path.suffix.lower() in SUFFIXES and not hidden and not path.is_dir():
+            yield path
+
+
 def stated_seconds(path: str | os.PathLike) -> float | None:
     """Return how long a recording is by its header, damaged or not; None if that does not say.
 
