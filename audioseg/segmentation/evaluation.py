@@ -285,40 +285,6 @@ def by_group(about: pd.DataFrame, right: np.ndarray, column: str) -> pd.DataFram
     return table.join(recall)
 
 
-def worst_stretch(
-    wrong: np.ndarray, recording: np.ndarray, *, hop_seconds: float, seconds: float = 10.0
-) -> tuple[int, float]:
-    """Find the stretch of a recording in which most frames are wrong.
-
-    Parameters
-    ----------
-    wrong : np.ndarray [shape=(N,), dtype=bool]
-        Which frames are wrong.
-    recording : np.ndarray [shape=(N,), dtype=int]
-        Which recording each is of.
-    hop_seconds : float
-        From one frame to the next.
-    seconds : float
-        The length of the stretch.
-
-    Returns
-    -------
-    tuple of (int, float)
-        The number of the recording, and the start of the stretch in seconds.
-    """
-    best, where = -1.0, (0, 0.0)
-    for number in np.unique(recording):
-        inside = np.asarray(wrong)[recording == number].astype(float)
-        frames = min(len(inside), round(seconds / hop_seconds))
-        counts = np.convolve(inside, np.ones(frames), mode="valid")
-        start = int(counts.argmax())
-        if counts[start] > best:
-            best = counts[start]
-            time = feat_ext.FIRST_CENTER_SECONDS + (start - 0.5) * hop_seconds
-            where = (int(number), max(0.0, time))
-    return where
-
-
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path)
