@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
@@ -28,7 +27,8 @@ def cell_map(status: Mapping[str, str]) -> Figure:
     -------
     Figure
     """
-    figure, axes = plt.subplots(figsize=(10, 1.7), layout="constrained")
+    figure = Figure(figsize=(10, 1.7), layout="constrained")
+    axes = figure.subplots()
     for i, (name, what) in enumerate(status.items()):
         axes.add_patch(Rectangle((i + 0.08, 0), 0.84, 1, **STYLES[what]))
         weight = "normal" if what == "same" else "bold"

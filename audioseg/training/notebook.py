@@ -154,10 +154,10 @@ def difference(original: str | os.PathLike, copy: str | os.PathLike) -> str:
         lines += [line for line in list(changes)[2:] if not line.startswith("@@")] + [""]
     counts = Counter(status.values())
     others = [
-        f"{counts[what]} code cell{'s' * (counts[what] > 1)} {what}"
-        for what in ("new", "left out")
-        if counts[what]
+        f"{counts['new']} new code cell{'s' * (counts['new'] > 1)}" * (counts["new"] > 0),
+        f"{counts['left out']} left out" * (counts["left out"] > 0),
     ]
+    others = [text for text in others if text]
     summary = f"Against `{Path(original).name}`" + (f": {', '.join(others)}." if others else ":")
     return "\n".join([summary, "", "```diff", *lines, "```"])
 

@@ -76,7 +76,7 @@ def test_the_difference_is_that_of_common_cells(folder):
     assert '-NAME = "a"\n+NAME = "b"' in text
     assert "-y = 2\n+y = 3" in text
     write(folder / "b.ipynb", "a", "z = 1", identity="new")
-    assert "1 code cell new, 1 code cell left out" in notebook.difference("a.ipynb", "b.ipynb")
+    assert "1 new code cell, 1 left out" in notebook.difference("a.ipynb", "b.ipynb")
     with pytest.raises(RunError, match="cannot be read as a notebook"):
         notebook.difference("a.ipynb", "c.ipynb")
 
