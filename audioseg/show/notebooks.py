@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
@@ -27,8 +28,7 @@ def cell_map(status: Mapping[str, str]) -> Figure:
     -------
     Figure
     """
-    figure = Figure(figsize=(10, 1.7), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = plt.subplots(figsize=(10, 1.7), layout="constrained")
     for i, (name, what) in enumerate(status.items()):
         axes.add_patch(Rectangle((i + 0.08, 0), 0.84, 1, **STYLES[what]))
         weight = "normal" if what == "same" else "bold"
@@ -46,4 +46,5 @@ def cell_map(status: Mapping[str, str]) -> Figure:
         frameon=False,
         fontsize=9,
     )
+    plt.close(figure)  # a notebook would draw it again at the end of the cell
     return figure
