@@ -14,7 +14,7 @@
 
 All functions here take arrays and paths, and need only libraries and :mod:`vggish`, so you can use
 this file elsewhere. ``audioseg.features`` calls them, and takes care of hours of audio, broken
-files, interruptions and many processors.
+files, interruptions and many processors. ``docs/02-sound-to-embeddings.md`` has exercises.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from audioseg.labels import IGNORED, Classes
 from audioseg.show import pictures
 from audioseg.training.context import input_shape, probabilities_alone, probabilities_of
 from audioseg.training.fields import CONFIG, FOLDER, INPUTS, METRICS, TEST, RunError, read
-from audioseg.training.notebook import claim, difference
+from audioseg.training.notebook import claim, compared, difference
 from audioseg.training.scores import frame_scores
 from vggish.download import sha256_of
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = [
-    "FOLDER", "INPUTS", "Run", "RunError", "best", "claim", "corpus_of", "difference", "load",
-    "save", "table", "transitions", "val_score", "write_test",
+    "FOLDER", "INPUTS", "Run", "RunError", "best", "claim", "compared", "corpus_of", "difference",
+    "load", "save", "table", "transitions", "val_score", "write_test",
 ]  # fmt: skip
 
 WEIGHTS = "model.weights.h5"

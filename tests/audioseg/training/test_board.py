@@ -90,3 +90,12 @@ def test_a_damaged_run_is_named(folder, capsys):
     (folder / "runs" / "03-a" / "metrics.json").write_text("{")
     assert main(["board"]) == 1
     assert "03-a/metrics.json cannot be read" in capsys.readouterr().err.replace("\\", "/")
+
+
+def test_runs_stand_beside_each_other_in_the_order_asked_for(folder):
+    figure = board.beside("03-longer-name", "03-not-yet", "03-a")
+    accuracy, macro_f1 = figure.axes
+    assert [text.get_text() for text in accuracy.get_yticklabels()] == ["03-longer-name", "03-a"]
+    assert [bar.get_width() for bar in accuracy.patches] == [0.687, 0.95]
+    assert [bar.get_width() for bar in macro_f1.patches] == [0.204, 0.9]
+    assert figure.get_supxlabel() == "not run yet: 03-not-yet"
