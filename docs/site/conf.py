@@ -14,6 +14,8 @@ html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False
+html_show_search_summary = False  # it would fetch the pages found, which fails from the disk
+html_domain_indices = False
 
 # the course's pages and nothing of a reader's own, nor what stands in .venv or data
 root_doc = "docs/index"
@@ -49,6 +51,7 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
     "numpydoc",
     "course_pages",
 ]
@@ -63,7 +66,6 @@ nb_render_markdown_format = "gfm"
 
 # -- reference
 autosummary_generate = True
-autosummary_ignore_module_all = False
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
@@ -82,6 +84,8 @@ html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": project},
     "navbar_align": "left",
+    "navbar_persistent": ["search-button"],
+    "collapse_navigation": True,
     "header_links_before_dropdown": 6,
     "show_prev_next": True,
     "show_toc_level": 2,

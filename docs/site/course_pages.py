@@ -45,9 +45,17 @@ def keep_files_inside(app: Sphinx) -> None:
     app.env.mystnb_config = app.env.mystnb_config.copy(output_folder=inside)
 
 
+def is_numbered(
+    app: Sphinx, what: str, name: str, thing: object, skip: bool, options: dict
+) -> bool:
+    """Skip a named tuple's fields, whose docstrings only count them."""
+    return skip or (getattr(thing, "__doc__", None) or "").startswith("Alias for field number")
+
+
 def setup(app: Sphinx) -> dict:
     """Tell Sphinx what is here."""
     app.connect("builder-inited", keep_files_inside, priority=900)
     app.connect("source-read", read)
+    app.connect("autodoc-skip-member", is_numbered)
     app.add_directive("cell-output", CellOutput)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -96,7 +96,7 @@ def look(browser):
             narrow(browser)
         if how == "dark":
             dark(browser)
-        browser.get((SITE / PAGES.get(name, name)).as_uri())
+        browser.get(f"{SITE.as_uri()}/{PAGES.get(name, name)}")
         return browser
 
     return open_page
