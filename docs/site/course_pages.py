@@ -45,7 +45,7 @@ def keep_files_inside(app: Sphinx) -> None:
     app.env.mystnb_config = app.env.mystnb_config.copy(output_folder=inside)
 
 
-def is_numbered(
+def skip_numbered(
     app: Sphinx, what: str, name: str, thing: object, skip: bool, options: dict
 ) -> bool:
     """Skip a named tuple's fields, whose docstrings only count them."""
@@ -56,6 +56,6 @@ def setup(app: Sphinx) -> dict:
     """Tell Sphinx what is here."""
     app.connect("builder-inited", keep_files_inside, priority=900)
     app.connect("source-read", read)
-    app.connect("autodoc-skip-member", is_numbered)
+    app.connect("autodoc-skip-member", skip_numbered)
     app.add_directive("cell-output", CellOutput)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
