@@ -47,9 +47,9 @@ def keep_files_inside(app: Sphinx) -> None:
 
 def skip_numbered(
     app: Sphinx, what: str, name: str, thing: object, skip: bool, options: dict
-) -> bool:
-    """Skip a named tuple's fields, whose docstrings only count them."""
-    return skip or (getattr(thing, "__doc__", None) or "").startswith("Alias for field number")
+) -> bool | None:
+    """Skip a named tuple's fields, whose docstrings only count them; None leaves it to Sphinx."""
+    return True if (getattr(thing, "__doc__", None) or "").startswith("Alias for field") else None
 
 
 def setup(app: Sphinx) -> dict:
