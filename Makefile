@@ -24,7 +24,7 @@ RECORDINGS := data/on-hold/recordings.csv
 EMBEDDINGS := data/on-hold/embeddings/dataset.json
 
 # what a change of makes the products stale
-CORPUS_CODE := audioseg/labels.py $(filter-out %/own.py %/command.py,$(wildcard audioseg/corpus/*.py)) vggish/mini/singing.py vggish/mini/voice.py data/sources.csv
+CORPUS_CODE := audioseg/labels.py $(filter-out %/own.py %/finding.py %/naming.py %/merging.py %/corrections.py %/command.py,$(wildcard audioseg/corpus/*.py)) vggish/mini/singing.py vggish/mini/voice.py data/sources.csv
 FEATURE_CODE := audioseg/labels.py audioseg/audio.py feat_ext.py $(SCRIPT_02) $(wildcard audioseg/features/*.py vggish/*.py vggish/mini/network.py vggish/mini/mini.npz)
 GOOGLE_WEIGHTS := $(wildcard weights/vggish_model.ckpt)
 

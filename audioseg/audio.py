@@ -255,6 +255,18 @@ def open_audio(
         yield stream
 
 
+def stated_seconds(path: str | os.PathLike) -> float | None:
+    """Return how long a recording is by its header, damaged or not; None if that does not say.
+
+    Raises
+    ------
+    AudioError
+        As :func:`open_audio` does.
+    """
+    with open_audio(path, findings=Findings()) as stream:
+        return stream.seconds
+
+
 @contextmanager
 def _noting(findings: Findings | None) -> Iterator[None]:
     """Keep an error in the findings and go on, if there are findings."""

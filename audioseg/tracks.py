@@ -21,15 +21,17 @@ import mimetypes
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from audioseg.labels import (
     LabelError,
+    Row,
     Segment,
+    label_rows,
     label_track,
-    read_label_track,
     segments_of,
     text_of,
 )
@@ -38,16 +40,12 @@ TIER = "segments"  # what ours is called in Praat and ELAN
 SMALLEST_SECONDS = 0.0001
 AGREE_SECONDS = 0.0015  # two forms of one track: ELAN rounds to a millisecond
 
-Row = tuple[str | float, str | float, str, str]
-
 
 class Form(NamedTuple):
     """A format of label tracks.
 
     Attributes
     ----------
-    program : str
-        The program that uses it.
     read : callable
         Takes a path and the name of a tier or None; returns rows for
         :func:`audioseg.labels.segments_of`.
@@ -55,7 +53,6 @@ class Form(NamedTuple):
         Takes segments, the recording's name and its length in seconds; returns text.
     """
 
-    program: str
     read: Callable[[Path, str | None], list[Row]]
     write: Callable[[Sequence[Segment], str, float], str]
 
@@ -90,8 +87,6 @@ def read_track(
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix == ".txt":
-        return read_label_track(path, classes=classes, duration=duration)
     if suffix not in FORMS:
         raise LabelError(f"{path} is no label track: its suffix is none of {', '.join(FORMS)}.")
     rows = FORMS[suffix].read(path, tier)
@@ -154,6 +149,12 @@ def seconds_text(seconds: float) -> str:
     return text[:-3] + text[-3:].rstrip("0")
 
 
+def _kept(track: Iterable[Segment], decimals: int = 6) -> list[Segment]:
+    """Round times, and leave out segments without length then, which no reader takes."""
+    rounded = (Segment(round(s[0], decimals), round(s[1], decimals), s[2]) for s in track)
+    return [segment for segment in rounded if segment.start < segment.end]
+
+
 # -- CSV
 
 
@@ -182,7 +183,7 @@ def read_csv(path: Path, tier: str | None = None) -> list[Row]:
 
 
 def write_csv(
-    track: Iterable[Segment],
+    track: Sequence[Segment],
     name: str,
     seconds: float,
     probabilities: Sequence[float] | None = None,
@@ -190,11 +191,13 @@ def write_csv(
     """Return a CSV table: start, end, label, and the probability of that label where there is."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    sure = None if probabilities is None else [f"{p:.3f}" for p in probabilities]
-    writer.writerow(["start", "end", "label", *(["probability"] if sure is not None else [])])
-    for number, (start, end, label) in enumerate(track):
-        more = [sure[number]] if sure is not None else []
-        writer.writerow([seconds_text(start), seconds_text(end), label, *more])
+    more = [[]] * len(track) if probabilities is None else [[f"{p:.3f}"] for p in probabilities]
+    writer.writerow(
+        ["start", "end", "label", *(["probability"] if probabilities is not None else [])]
+    )
+    for segment, last in zip(track, more, strict=True):
+        for start, end, label in _kept([segment]):
+            writer.writerow([seconds_text(start), seconds_text(end), label, *last])
     return text.getvalue()
 
 
@@ -241,11 +244,10 @@ def write_rttm(track: Iterable[Segment], name: str, seconds: float) -> str:
     the speaker's name. Fields are separated by blanks, so a name may not contain any.
     """
     lines = []
-    for start, end, label in track:
-        length = round(end, 6) - round(start, 6)
+    for start, end, label in _kept(track):
         lines.append(
-            f"SPEAKER {_joined(name)} 1 {seconds_text(start)} {seconds_text(length)} <NA> <NA> "
-            f"{_joined(label)} <NA> <NA>\n"
+            f"SPEAKER {_joined(name)} 1 {seconds_text(start)} {seconds_text(end - start)} <NA> "
+            f"<NA> {_joined(label)} <NA> <NA>\n"
         )
     return "".join(lines)
 
@@ -257,19 +259,13 @@ def read_textgrid(path: Path, tier: str | None = None) -> list[Row]:
     """Read the intervals of one tier of a TextGrid, without the empty ones."""
     from praatio import textgrid
 
-    try:
+    with _library_of("Praat", path, "TextGrid"):
         grid = textgrid.openTextgrid(os.fspath(path), False, reportingMode="silence")
         tiers = {
             one.name: [(*entry, f"interval at {entry[0]:g} s") for entry in one.entries]
             for one in grid.tiers
             if isinstance(one, textgrid.IntervalTier)
         }
-    except OSError as error:
-        raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
-    except Exception:  # praatio raises whatever a broken file does to it
-        raise LabelError(
-            f"{path} is no TextGrid that can be read: save it in Praat again."
-        ) from None
     return _tier_of(path, tiers, tier)
 
 
@@ -278,8 +274,11 @@ def write_textgrid(track: Sequence[Segment], name: str, seconds: float) -> str:
     from praatio import textgrid
 
     # praatio writes smaller numbers in a form that it cannot read: 5e-05
-    clear = [s._replace(start=s.start if s.start >= SMALLEST_SECONDS else 0.0) for s in track]
+    clear = [
+        s._replace(start=s.start if s.start >= SMALLEST_SECONDS else 0.0) for s in _kept(track)
+    ]
     entries = [tuple(segment) for segment in clear if segment.end >= SMALLEST_SECONDS]
+    seconds = round(seconds, 6)
     grid = textgrid.Textgrid(0, seconds)
     grid.addTier(textgrid.IntervalTier(TIER, entries, 0, seconds))
     return _through_file(
@@ -294,7 +293,7 @@ def read_eaf(path: Path, tier: str | None = None) -> list[Row]:
     """Read the annotations of one tier of an ELAN file, without the empty ones."""
     from pympi import Eaf
 
-    try:
+    with _library_of("ELAN", path, "ELAN file"):
         elan = Eaf(path, suppress_version_warning=True)
         tiers = {
             name: [
@@ -304,12 +303,6 @@ def read_eaf(path: Path, tier: str | None = None) -> list[Row]:
             ]
             for name in elan.get_tier_names()
         }
-    except OSError as error:
-        raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
-    except Exception:  # pympi raises whatever a broken file does to it
-        raise LabelError(
-            f"{path} is no ELAN file that can be read: save it in ELAN again."
-        ) from None
     return _tier_of(path, tiers, tier)
 
 
@@ -320,14 +313,28 @@ def write_eaf(track: Iterable[Segment], name: str, seconds: float) -> str:
     elan = Eaf(author="audioseg")
     elan.remove_tier("default")
     elan.add_tier(TIER)
-    for start, end, label in track:
-        begin, finish = round(1000 * start), round(1000 * end)
-        if finish > begin:
-            elan.add_annotation(TIER, begin, finish, label)
+    for start, end, label in _kept(track, decimals=3):
+        elan.add_annotation(TIER, round(1000 * start), round(1000 * end), label)
     if Path(name).suffix:  # a recording beside it, which ELAN opens as well
         kind = mimetypes.guess_type(name)[0] or "audio/x-wav"
         elan.add_linked_file(name, f"./{name}", mimetype=kind)
     return _through_file(".eaf", elan.to_file)
+
+
+# -- both
+
+
+@contextmanager
+def _library_of(program: str, path: Path, what: str) -> Iterator[None]:
+    """Say in a sentence what goes wrong in a library, which raises whatever a broken file does."""
+    try:
+        yield
+    except OSError as error:
+        raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
+    except Exception:
+        raise LabelError(
+            f"{path} is no {what} that can be read: save it in {program} again."
+        ) from None
 
 
 def _tier_of(path: Path, tiers: dict[str, list[Row]], tier: str | None) -> list[Row]:
@@ -353,20 +360,12 @@ def _through_file(suffix: str, save: Callable[[str], object]) -> str:
         return path.read_text(encoding="utf-8")
 
 
-def _write_txt(track: Iterable[Segment], name: str, seconds: float) -> str:
-    return label_track(track)
-
-
-def _read_txt(path: Path, tier: str | None = None) -> list[Row]:
-    return [(*segment, "") for segment in read_label_track(path)]
-
-
 FORMS = {
-    ".txt": Form("Audacity", _read_txt, _write_txt),
-    ".csv": Form("CSV", read_csv, write_csv),
-    ".rttm": Form("RTTM", read_rttm, write_rttm),
-    ".textgrid": Form("Praat", read_textgrid, write_textgrid),
-    ".eaf": Form("ELAN", read_eaf, write_eaf),
+    ".txt": Form(lambda path, tier: label_rows(path), lambda track, *about: label_track(track)),
+    ".csv": Form(read_csv, write_csv),
+    ".rttm": Form(read_rttm, write_rttm),
+    ".textgrid": Form(read_textgrid, write_textgrid),
+    ".eaf": Form(read_eaf, write_eaf),
 }
 SUFFIX = {"textgrid": ".TextGrid"}  # as Praat writes it; others are small
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from audioseg.corpus import own
+from audioseg.corpus.finding import GROUPS_FILE, find_recordings, read_groups
 from audioseg.corpus.folder import CORPUS, read_done, write_csv, writing
 from audioseg.corpus.sound import CorpusError
 from audioseg.labels import LabelError, read_classes
@@ -63,9 +64,9 @@ def adopt(
         if not folder.is_dir():
             raise CorpusError(f"{folder} is no folder: name the one that it is in.")
     classes = read_classes(corpus)
-    found, failed = own.find_recordings(recordings, tier, tracks)
-    path = Path(groups) if groups else recordings / own.GROUPS_FILE
-    table = own.read_groups(path, recordings, found) if path.exists() else pd.DataFrame()
+    found, failed = find_recordings(recordings, tier, tracks)
+    path = Path(groups) if groups else recordings / GROUPS_FILE
+    table = read_groups(path, recordings, found) if path.exists() else pd.DataFrame()
     home = {row["groups"]: row["split"] for row in done.values()}
     items = []
     for name, (audio, track) in found.items():
@@ -106,6 +107,8 @@ def adopt(
             row = own.convert(item, corpus, classes, tier)
             if "error" in row:
                 failed[row["path"]] = row["error"]
+                if not item["done"]:  # what is there already stays as it was
+                    own.remove(corpus, row)
             else:
                 rows.append(row)
         done |= {row["recording"]: row for row in rows}

@@ -20,6 +20,7 @@ import soundfile
 
 from audioseg import audio
 from audioseg.audio import AudioError
+from audioseg.corpus.finding import GROUPS_FILE, find_recordings, read_groups
 from audioseg.corpus.folder import (
     CORPUS,
     DATA_FOLDER,
@@ -45,11 +46,10 @@ from audioseg.labels import (
     write_classes,
     write_label_track,
 )
-from audioseg.tracks import FORMS, is_track, read_track, the_one_of
+from audioseg.tracks import read_track
 from vggish.download import sha256_of
 
 SHARES = {"TRN": 0.7, "VAL": 0.15, "TST": 0.15}
-GROUPS_FILE = "groups.csv"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RESERVED = ("raw", CORPUS)
 UNLABELLED_SHARE = 0.1  # more than that is worth a note
@@ -61,13 +61,6 @@ class Adopted(NamedTuple):
     recordings: pd.DataFrame
     failed: dict[str, str]
     notes: Sequence[str] = ()
-
-
-class Found(NamedTuple):
-    """A recording and its label track."""
-
-    audio: Path
-    track: Path
 
 
 def adopt(
@@ -164,7 +157,10 @@ def adopt(
         work = partial(convert, target=target, classes=named, tier=tier)
         count = workers or os.cpu_count() or 1
         rows = map_items(work, items, count, "recordings", [1] * len(items))
-        failed.update((row["path"], row["error"]) for row in rows if "error" in row)
+        for row in rows:
+            if "error" in row:
+                failed[row["path"]] = row["error"]
+                remove(target, row)
         recordings = pd.DataFrame([row for row in rows if "error" not in row])
         if len(recordings):
             write_csv(target / "recordings.csv", recordings)
@@ -176,95 +172,6 @@ def adopt(
 def _nothing(folder: Path, failed: Mapping[str, str]) -> CorpusError:
     reason = next(iter(failed.values()), "there is no audio")
     return CorpusError(f"{folder} gave no recording: {reason}")
-
-
-def find_recordings(
-    folder: Path, tier: str | None = None, tracks_folder: Path | None = None
-) -> tuple[dict[str, Found], dict[str, str]]:
-    """Find recordings by name, with their label tracks.
-
-    Parameters
-    ----------
-    folder : Path
-        Recordings, in subfolders too; the subfolder's name becomes part of the recording's.
-    tier : str, optional
-        As for :func:`adopt`.
-    tracks_folder : Path, optional
-        The folder of the label tracks, with the same subfolders; by default ``folder``.
-
-    Returns
-    -------
-    found : dict of str to Found
-    failed : dict of str to str
-        Files without a track, with two tracks that differ, or with the name of another file; and
-        the reason.
-    """
-    found: dict[str, Found] = {}
-    taken: dict[str, Path] = {}  # some file systems take A and a for the same name
-    failed = {}
-    there: dict[str, list[Path]] = {}  # label tracks by their place without the suffix
-    base = tracks_folder or folder
-    for path in sorted(base.rglob("*")):
-        if is_track(path) and not path.is_dir():
-            there.setdefault(path.relative_to(base).with_suffix("").as_posix(), []).append(path)
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in parts)
-        if hidden or path.suffix.lower() not in audio.SUFFIXES or path.is_dir():
-            continue
-        name = "-".join((*parts[:-1], path.stem))
-        below = path.relative_to(folder)
-        # of a.wav and a.mp3, `segment` calls the tracks a.wav.txt and a.mp3.txt
-        tracks = there.get(below.as_posix()) or there.get(below.with_suffix("").as_posix(), [])
-        if not tracks:
-            if tracks_folder is None:
-                failed[str(path)] = (
-                    f"{path} has no label track: export one to {path.stem}.txt "
-                    f"(or {', '.join(list(FORMS)[1:])})."
-                )
-        elif name.casefold() in taken:
-            other = taken[name.casefold()]
-            failed[str(path)] = f"{path} has the name of {other}: rename one of them."
-        else:
-            taken[name.casefold()] = path
-            try:
-                found[name] = Found(path, the_one_of(tracks, tier=tier))
-            except LabelError as error:
-                failed[str(path)] = str(error)
-    return found, failed
-
-
-def read_groups(path: Path, folder: Path, found: Mapping[str, Found]) -> pd.DataFrame:
-    """Read the table of groups; its index is the recording."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"{path} cannot be read ({error}): save it as CSV in UTF-8.") from None
-    for column in ("recording", "group"):
-        if column not in table:
-            raise CorpusError(f"{path} lacks the column {column!r}: its columns are "
-                              "recording, group and, if you like, split.")  # fmt: skip
-    by_file = {}
-    for name, (file, _) in found.items():
-        below = file.relative_to(folder)
-        by_file |= dict.fromkeys((name, below.as_posix(), below.with_suffix("").as_posix()), name)
-    for line, row in enumerate(table.to_dict("records"), start=2):
-        split = row.get("split", "")
-        if row["recording"] not in by_file:
-            raise CorpusError(
-                f"{path}, line {line}: there is no recording {row['recording']!r} with a label "
-                "track: correct the name or remove the line."
-            )
-        if not row["group"] or split not in ("", *SPLITS):
-            raise CorpusError(
-                f"{path}, line {line}: it needs a group, and a split of {', '.join(SPLITS)} "
-                "or none."
-            )
-    table = table.assign(recording=table.recording.map(by_file))
-    if table.recording.duplicated().any():
-        twice = table.recording[table.recording.duplicated()].iloc[0]
-        raise CorpusError(f"{path} names the recording {twice!r} twice: keep one of the lines.")
-    return table.set_index("recording")
 
 
 def _deal(
@@ -298,7 +205,10 @@ def _deal(
 
 
 def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> dict:
-    """Write a recording as FLAC with its label track; return its row, or the error."""
+    """Write a recording as FLAC with its label track; return its row, or the error.
+
+    After an error, the files of an earlier call may still be there.
+    """
     source, track = Path(item["path"]), Path(item["track"])
     path = target / item["split"] / f"{item['recording']}.flac"
     track_path = path.with_suffix(".txt")
@@ -324,8 +234,6 @@ def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> 
         return {**row, "seconds": seconds, "groups": item["groups"], "sha256": sha256_of(path),
                 "source": origin}  # fmt: skip
     except (AudioError, LabelError) as error:
-        for stale in (path, track_path):
-            stale.unlink(missing_ok=True)
         return {**row, "path": str(source), "error": str(error)}
 
 
@@ -359,8 +267,13 @@ def _remove_others(target: Path, done: Mapping[str, Mapping], split_of: Mapping[
     """Remove recordings of an earlier call that are gone now, or in another split."""
     for recording, row in done.items():
         if split_of.get(recording) != row["split"]:
-            for suffix in (".flac", ".txt"):
-                (target / row["split"] / f"{recording}{suffix}").unlink(missing_ok=True)
+            remove(target, row)
+
+
+def remove(target: Path, row: Mapping) -> None:
+    """Remove a recording and its label track from a corpus."""
+    for suffix in (".flac", ".txt"):
+        (target / row["split"] / f"{row['recording']}{suffix}").unlink(missing_ok=True)
 
 
 def report(adopted: Adopted, target: Path) -> Sequence[str]:
