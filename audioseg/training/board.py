@@ -1,4 +1,4 @@
-"""Compare all runs: a table and a chart of runs/*/metrics.json, against guessing and the goal."""
+"""Compare all runs: a table and a chart of ``runs/*/metrics.json``, with guessing and the goal."""
 
 from __future__ import annotations
 
