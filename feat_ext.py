@@ -220,8 +220,8 @@ def embed(
     Returns
     -------
     np.ndarray [shape=(n, 128), dtype=float32]
-        :func:`window_times` says when. Less than 0.975 s gives one, of the recording and the
-        silence after it.
+        :func:`window_times` says when. Less than 0.975 s gives one, of the recording to
+        and fro.
     """
     return np.concatenate(list(embedding.stream([samples], hop_frames_of(hop_seconds))))
 
