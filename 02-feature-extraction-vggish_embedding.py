@@ -2,9 +2,9 @@
 
     python 02-feature-extraction-vggish_embedding.py
 
-reads data/on-hold/{TRN,VAL,TST} and writes data/on-hold/embeddings. Interrupt it when you like:
-the same command goes on where it stopped. It ends with 0 when all is done, with 1 when some
-recordings failed (they are listed, all others are written), with 2 for wrong arguments.
+reads data/on-hold/{TRN,VAL,TST} and writes data/on-hold/embeddings. Interrupt it when you like: the
+same command goes on where it stopped. Exit status: 0 if all is done, 1 if some recordings failed
+(they are listed, all others are written), 2 for wrong arguments.
 """
 
 import sys

@@ -12,9 +12,9 @@
 >>> write_examples("TRN.tfrecord", [example])
 >>> tf.data.TFRecordDataset("TRN.tfrecord").map(parse_example)
 
-Everything here is a function of arrays and paths, and stands on libraries and :mod:`vggish` alone,
-so that this file can be taken elsewhere. What hours of audio, broken files, interruptions and many
-processors need is in ``audioseg.features``; it calls these functions.
+All functions here take arrays and paths, and need only libraries and :mod:`vggish`, so you can use
+this file elsewhere. ``audioseg.features`` calls them, and takes care of hours of audio, broken
+files, interruptions and many processors.
 """
 
 from __future__ import annotations
@@ -73,21 +73,21 @@ FRONT_END = {
 
 
 class FeatureError(SentenceError):
-    """Audio or numbers that features cannot be made of; one sentence that says what to do."""
+    """Features cannot be computed from this input; one sentence says what to do."""
 
 
 def load(path: str | os.PathLike, *, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
-    """Read a recording as VGGish wants it: 16 kHz, one channel, in [-1, 1].
+    """Read a recording in the form that VGGish takes: 16 kHz, one channel, in [-1, 1].
 
     *Normalised to [-1, 1]* means that the full scale of the file becomes 1: 16-bit samples are
-    divided by 32,768. The loudness stays as it was recorded: a quiet recording is not made as loud
-    as another. Lossy formats and resampling can overshoot 1 by a little; that is not cut off.
+    divided by 32,768. A quiet recording stays quiet. Lossy formats and resampling can exceed 1 by
+    a little; that is not clipped.
 
     Parameters
     ----------
     path : str or PathLike
-        Whatever libsndfile reads (wav, flac, ogg, mp3 and more), or else FFmpeg (m4a, the sound of
-        mp4 and webm, and more).
+        Any format that libsndfile reads (wav, flac, ogg, mp3 and more), or else FFmpeg (m4a, the
+        sound of mp4 and webm, and more).
     sample_rate : int
         Hertz. Recordings of another rate are resampled by the filter that VGGish was trained
         with, resampy's ``kaiser_best``.
@@ -173,7 +173,7 @@ def frame_labels(
     classes : sequence of str
         The classes, in the order of their numbers.
     background : str
-        The class where no segment is.
+        The class of time without a segment.
     ignore : sequence of str
         Labels that are no class.
 
@@ -220,8 +220,8 @@ def embed(
     Returns
     -------
     np.ndarray [shape=(n, 128), dtype=float32]
-        :func:`window_times` says when. Less than 0.975 s gives one, of the recording to
-        and fro.
+        :func:`window_times` gives their times. A recording shorter than 0.975 s goes on as its
+        mirror image until it fills one window.
     """
     return np.concatenate(list(embedding.stream([samples], hop_frames_of(hop_seconds))))
 
@@ -245,7 +245,7 @@ def to_example(
         AudioSet's 8-bit form.
     label : np.ndarray [shape=(n,), dtype=int64]
     recording, split : str
-        What they are called.
+        The names of the recording and of its split.
     start_time_seconds : float
         When the first of the windows starts.
     hop_seconds : float
@@ -297,7 +297,7 @@ def to_example(
 
 
 def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Take a serialized ``SequenceExample`` apart; for ``tf.data.Dataset.map``.
+    """Parse a serialized ``SequenceExample``; for ``tf.data.Dataset.map``.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""The command line, ``audioseg``: the steps of the course for recordings of your own.
+"""The command line, ``audioseg``: the steps of the course, for your own recordings.
 
-A command ends with 0 when all is done, with 1 when something failed (what could be done is done),
-with 2 for wrong arguments, and with 130 when it was interrupted.
+Exit status: 0 if all is done, 1 if something failed (the rest is done), 2 for wrong arguments, 130
+if interrupted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-# before TensorFlow is imported anywhere: no greetings, of oneDNN neither, which is no faster here
+# before anything imports TensorFlow: no greetings, and no oneDNN, which is no faster here
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
@@ -36,7 +36,7 @@ DONE, FAILED, WRONG_ARGUMENTS, INTERRUPTED = 0, 1, 2, 130
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence, as all of the course's are."""
+    """A parser that reports an error in one sentence, as the whole course does."""
 
     def error(self, message: str) -> None:
         self.exit(WRONG_ARGUMENTS, f"error: {message}: see {self.prog} --help.\n")
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None, **more) -> int:
         one.set_defaults(do=command.run, goes_on="the same command goes on where it stopped")
         command.add_arguments(one)
     options = parser.parse_args(argv)
-    if hasattr(sys.stdout, "reconfigure"):  # a file may have a name that no text can hold
+    if hasattr(sys.stdout, "reconfigure"):  # a file's name may be no valid text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return options.do(options, **more)
@@ -70,12 +70,12 @@ def main(argv: Sequence[str] | None = None, **more) -> int:
     except SentenceError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
-    except BrokenPipeError:  # whoever read our lines, as `head` does, wants no more
+    except BrokenPipeError:  # the reader of our lines, such as `head`, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"error: {what}; check the file, its permissions and the disk.", file=sys.stderr)
+        print(f"error: {what}: check the file, its permissions and the disk.", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print(f"error: interrupted: {options.goes_on}.", file=sys.stderr)

@@ -1,14 +1,14 @@
 """Audio files of any common format, decoded in blocks.
 
-A recording is opened with :func:`open_audio`, or read at VGGish's rate with
-:func:`read_16k_blocks` (in blocks, in memory that does not depend on its length) or :func:`load`
-(whole). Samples are float32, full scale is 1.0 (16-bit samples are divided by 32768), and several
-channels become one by their mean, or where they cancel each other by the louder one.
+:func:`open_audio` opens a recording; :func:`read_16k_blocks` reads it at VGGish's rate in blocks,
+in memory that does not depend on its length; :func:`load` reads all of it. Samples are float32,
+full scale is 1.0 (16-bit samples are divided by 32768). Several channels become one: their mean,
+or the loudest one if they cancel each other.
 
-libsndfile reads wav, flac, ogg, mp3 and their kin; what it does not know (G.722, GSM, m4a, the
-sound tracks of mp4 and webm) goes to FFmpeg's libraries. A file that is damaged is refused, for
-labels would no longer fit what follows the damage; who has no labels yet asks with
-:class:`Findings` for what comes before it.
+libsndfile reads wav, flac, ogg, mp3 and the like; FFmpeg's libraries read the rest (G.722, GSM,
+m4a, the sound tracks of mp4 and webm). A damaged file is refused, as labels would no longer fit
+what follows the damage. Where there are no labels yet, :class:`Findings` asks for what comes before
+it.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ _terminal = threading.Lock()
 
 
 class AudioError(CourseError):
-    """A recording that cannot be read; one sentence with the file, the reason and what to do."""
+    """A recording cannot be read; one sentence with the file, the reason and what to do."""
 
 
 @dataclass
 class Findings:
-    """Asks for a recording as far as it can be read, and says what was found on the way.
+    """Lets a damaged recording be read as far as possible, and keeps what was found on the way.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class AudioStream:
     channels : int
         The channels in the file. :meth:`blocks` gives their mean.
     seconds : float or None
-        The length that the header states, where it states one.
+        The length in the header, or None if it has none.
     """
 
     path: Path
@@ -110,8 +110,8 @@ class AudioStream:
         Yields
         ------
         np.ndarray [shape=(samples,), dtype=float32]
-            Consecutive samples at ``sample_rate``, the mean of the channels, or in a second in
-            which they cancel each other the louder one. Lengths differ.
+            Consecutive samples at ``sample_rate``: the mean of the channels, or the loudest one in
+            any second in which they cancel each other. Lengths differ.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class AudioStream:
             raise AudioError(f"{self.path} holds no samples: record or export it again.")
 
     def _seconds(self) -> Iterator[np.ndarray]:
-        """Decode, and cut several channels into seconds, however the decoder cuts them."""
+        """Decode; cut several channels into blocks of a second, however long the decoder's are."""
         if self.channels == 1:
             yield from self._decoded()
             return
@@ -163,7 +163,7 @@ class AudioStream:
             raise failed
 
     def _check_sizes(self, mono: np.ndarray, before: int) -> None:
-        """Refuse samples that are no numbers, or integers."""
+        """Refuse samples that are not numbers, or that are integers."""
         loudest = np.abs(mono).argmax() if len(mono) else None  # NaN counts as the largest
         peak = 0.0 if loudest is None else abs(float(mono[loudest]))
         where = f"{self.path} at {(before + (loudest or 0)) / self.sample_rate:.3f} s"
@@ -177,9 +177,9 @@ class AudioStream:
 
 
 def to_mono(block: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Make one channel of several: their mean, or the louder one where they cancel each other.
+    """Mix channels to one: their mean, or the loudest one if they cancel each other.
 
-    Channels of opposite phase (a plug wired the wrong way) have a mean that is nearly silence.
+    The mean of channels with opposite phase (a plug wired the wrong way) is nearly silent.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def to_mono(block: np.ndarray) -> tuple[np.ndarray, bool]:
     Returns
     -------
     tuple of (np.ndarray [shape=(samples,), dtype=float32], bool)
-        The channel, and whether the others cancelled it: their mean is 20 dB below it.
+        The channel, and whether the channels cancel each other: their mean is 20 dB below it.
     """
     if block.shape[1] == 1:
         return block[:, 0], False
@@ -210,8 +210,8 @@ def open_audio(
     Parameters
     ----------
     path : str or PathLike
-        The file. Formats are told by content, not by suffix, except for the two without a
-        header, ``.g722`` (64 kbit/s, 16 kHz) and ``.gsm`` (8 kHz).
+        The file. Its content tells the format, not its suffix, except for the two formats
+        without a header, ``.g722`` (64 kbit/s, 16 kHz) and ``.gsm`` (8 kHz).
     findings : Findings, optional
         Reads a damaged recording as far as it goes, and says here what was found.
 
@@ -223,7 +223,7 @@ def open_audio(
     Raises
     ------
     AudioError
-        If the file is missing, empty, of no known format, without sound, or lies about itself.
+        If the file is missing or empty, has no known format or no sound, or has a false header.
     """
     path = Path(path)
     try:
@@ -257,7 +257,7 @@ def open_audio(
 
 @contextmanager
 def _noting(findings: Findings | None) -> Iterator[None]:
-    """Note an error where findings are asked for, and go on."""
+    """Keep an error in the findings and go on, if there are findings."""
     try:
         yield
     except AudioError as error:
@@ -268,7 +268,7 @@ def _noting(findings: Findings | None) -> Iterator[None]:
 
 @contextmanager
 def _without_notes() -> Iterator[None]:
-    """Keep libmpg123's notes from the terminal; libsndfile has no switch for them.
+    """Keep libmpg123's notes off the terminal; libsndfile has no switch for them.
 
     They go to standard error beneath Python, which goes aside meanwhile. What others write there
     in these milliseconds follows.
@@ -293,7 +293,7 @@ def _without_notes() -> Iterator[None]:
 
 @contextmanager
 def _open_libsndfile(path: Path, findings: Findings | None) -> Iterator[AudioStream]:
-    """Open with libsndfile, or pass on to FFmpeg's libraries what it does not know."""
+    """Open with libsndfile, or else with FFmpeg's libraries."""
     import soundfile
 
     try:
@@ -417,7 +417,7 @@ def _open_libav(path: Path, findings: Findings | None) -> Iterator[AudioStream]:
 
 
 def _damaged(path: Path, reason: str) -> AudioError:
-    """Return the error for what a decoder cannot decode."""
+    """Return the error for a file that a decoder cannot decode."""
     reason = reason.removeprefix("Error : ").rstrip(".")
     return AudioError(f"{path} is damaged or cut short ({reason}): fetch or export it again.")
 

@@ -1,4 +1,4 @@
-"""What a person can put right: one sentence that names it, and no stack trace."""
+"""Errors that a person can fix: one sentence each, and no stack trace."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from vggish.errors import SentenceError
 
 
 class CourseError(SentenceError):
-    """A mistake that a person can put right; its message is one sentence that says how."""
+    """An error that a person can fix; its message is one sentence that says how."""
 
 
 class ArgumentError(CourseError):
-    """An argument that names what is not there; the command line ends with 2, not 1."""
+    """A wrong argument; the command line then exits with 2, not 1."""

@@ -1,7 +1,7 @@
-"""Files that are whole or not there, and folders that one run at a time writes to.
+"""Write files whole or not at all, and let one process at a time write to a folder.
 
-Everything the course writes goes through :func:`replacing`, so that a killed run leaves either the
-old file or the new one.
+The course writes every file through :func:`replacing`, so a killed run leaves either the old file
+or the new one.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ _asking = threading.Lock()  # a cluster's worker may have several threads
 
 
 class BusyError(CourseError):
-    """A folder that another run is writing to; one sentence that names it."""
+    """Another run is writing to a folder; one sentence names it."""
 
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Write a file aside, and put it in place only when it is complete.
+    """Write a temporary file, and put it in place once it is complete.
 
     Parameters
     ----------
     path : str or PathLike
-        The final place. Its folder is made where it is missing.
+        The final place. A missing folder is created.
 
     Yields
     ------
     Path
-        A temporary file beside ``path`` (same suffix, so that writers which go by the suffix
-        work). It replaces ``path`` atomically when the block ends, and is removed when the
-        block raises.
+        A temporary file beside ``path``, with the same suffix, as some writers choose the format
+        by it. It replaces ``path`` atomically when the block ends, and is removed when the block
+        raises.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,20 +60,20 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextmanager
 def only_run(folder: str | os.PathLike) -> Iterator[None]:
-    """Hold a folder for one run at a time.
+    """Lock a folder for one run.
 
-    The operating system lets go of the lock when the process ends, however it ends. Where a file
-    system has no locks, there is none.
+    The operating system releases the lock when the process ends, however it ends. On a file
+    system without locks, nothing is locked.
 
     Parameters
     ----------
     folder : str or PathLike
-        It is made where it is missing.
+        It is created if missing.
 
     Raises
     ------
     BusyError
-        If another run holds it.
+        If another run has locked it.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def only_run(folder: str | os.PathLike) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout:
         raise BusyError(
-            f"another run is at work on {folder}: wait until it has ended, or end it."
+            f"another run is writing to {folder}: wait until it ends, or stop it."
         ) from None
     except (OSError, NotImplementedError):  # no locks on this file system
         pass
@@ -93,7 +93,7 @@ def only_run(folder: str | os.PathLike) -> Iterator[None]:
 
 
 def _umask() -> int:
-    """Return what the process denies to new files."""
+    """Return the process's file mode creation mask."""
     with _asking:  # it can be asked only by changing it
         umask = os.umask(0)
         os.umask(umask)

@@ -1,8 +1,8 @@
-"""Label tracks: what is heard when, as segments, as one label a frame; and the classes of a corpus.
+"""Label tracks, as segments and as one label a frame; and the classes of a corpus.
 
-A label track is a list of :class:`Segment`, in seconds. In a corpus it has the form that Audacity
-imports and exports: one ``start<TAB>end<TAB>label`` a line; :mod:`audioseg.tracks` reads and writes
-other forms. Which labels there are is a property of the corpus, :class:`Classes`.
+A label track says what is heard when: it is a list of :class:`Segment`, in seconds. In a corpus it
+has the format that Audacity imports and exports, one ``start<TAB>end<TAB>label`` a line;
+:mod:`audioseg.tracks` reads and writes other formats. Each corpus has its own :class:`Classes`.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Classes(NamedTuple):
     names : tuple of str
         In the order of their numbers.
     background : str
-        The one of them that holds where no segment is.
+        The class of time without a segment.
     ignore : tuple of str
-        Labels that are no class: their time is left out of training and of scores.
+        Labels that are no class: training and scores leave their time out.
     """
 
     names: tuple[str, ...]
@@ -61,14 +61,15 @@ class Classes(NamedTuple):
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Classes:
-        """Read them from what ``corpus.json``, ``dataset.json`` or ``config.json`` holds.
+        """Read the classes from the fields of a corpus, of its records or of a run.
 
-        What says nothing of its classes is of the course's corpus.
+        Without any there, they are those of the course's corpus. The files are ``corpus.json``,
+        ``dataset.json`` and ``config.json``.
 
         Raises
         ------
         LabelError
-            If they are no classes; it starts with ``classes``, and whoever asks names the file.
+            If they are no classes. It starts with ``classes``; the caller adds the file's name.
         """
         names = said.get("classes", COURSE.names)
         background = said.get("background", COURSE.background)
@@ -84,7 +85,7 @@ class Classes(NamedTuple):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """All labels that may stand in a label track."""
+        """All labels that a label track may contain."""
         return (*self.names, *self.ignore)
 
     def said(self) -> dict[str, Any]:
@@ -93,7 +94,7 @@ class Classes(NamedTuple):
         return {"classes": list(self.names), "background": self.background, "ignore": ignore}
 
     def check(self) -> None:
-        """Complain about names that cannot be, too few or too many of them.
+        """Check the names and their number.
 
         Raises
         ------
@@ -131,12 +132,12 @@ COURSE = Classes(CLASSES, BACKGROUND)
 
 
 def read_classes(corpus: str | os.PathLike) -> Classes:
-    """Return the classes of a corpus, as its ``corpus.json`` says.
+    """Return the classes of a corpus, from its ``corpus.json``.
 
     Parameters
     ----------
     corpus : str or PathLike
-        Its folder. One without ``corpus.json`` has the classes of the course's corpus.
+        Its folder. Without ``corpus.json``, it has the classes of the course's corpus.
 
     Raises
     ------
@@ -168,7 +169,7 @@ def write_classes(corpus: str | os.PathLike, classes: Classes) -> None:
 
 
 def spelling(label: str, names: Iterable[str]) -> str | None:
-    """Return the name that a label most likely means and does not say, None where there is none.
+    """Return the name that a label is most likely a misspelling of, or None.
 
     Capitals and blanks do not count. Numbers and a last letter tell things apart, so ``voice 2``
     is not taken for ``voice 1``, nor ``site a`` for ``site b``.
@@ -188,7 +189,7 @@ def _plain(label: str) -> str:
 
 
 def _stem(label: str) -> str:
-    """Return a label without its numbers, and without a letter that stands alone at its end."""
+    """Return a label without its numbers and without a single letter at its end."""
     letters = "".join(c for c in label if not c.isdigit())
     return letters[:-1].rstrip() if letters[-2:-1] in (" ", "-") else letters
 
@@ -201,8 +202,8 @@ def read_label_track(
 ) -> list[Segment]:
     """Read an Audacity label track.
 
-    A byte-order mark, Windows line ends, a decimal comma, blank lines, Audacity's lines on
-    spectral selections (they start with a backslash) and capital letters are read as meant.
+    It may contain a byte-order mark, Windows line ends, decimal commas, blank lines, capital
+    letters and Audacity's lines on spectral selections, which start with a backslash.
 
     Parameters
     ----------
@@ -259,15 +260,14 @@ def segments_of(
     classes: Sequence[str] | None = None,
     duration: float | None = None,
 ) -> list[Segment]:
-    """Make segments of what a label track says, checked.
+    """Check the rows of a label track, and return its segments.
 
     Parameters
     ----------
     path : str or PathLike
         The label track, to name it.
     rows : iterable of (start, end, label, where)
-        Start and end in seconds, as numbers or as they are written; ``where`` in the file it says
-        so.
+        Start and end in seconds, as numbers or as text; ``where`` in the file the row stands.
     classes, duration
         As for :func:`read_label_track`.
 
@@ -350,9 +350,9 @@ def _class_of(label: str, where: str, classes: Sequence[str]) -> str:
 
 
 def label_track(segments: Iterable[Segment]) -> str:
-    """Return segments as an Audacity label track: seconds with six decimals, tabs between.
+    """Return segments as an Audacity label track: seconds with six decimals, separated by tabs.
 
-    A segment that these decimals leave no length is left out: no reader would take it.
+    A segment that has no length after rounding is left out: no program would read it.
     """
     written = ((f"{start:.6f}", f"{end:.6f}", label) for start, end, label in segments)
     return "".join(f"{a}\t{b}\t{label}\n" for a, b, label in written if a != b)

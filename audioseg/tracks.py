@@ -1,4 +1,4 @@
-"""Label tracks as files of other programs: Audacity, CSV, RTTM, Praat's TextGrid, ELAN's EAF.
+"""Label tracks in the formats of other programs: Audacity, CSV, RTTM, Praat, ELAN.
 
 ======== ============ ===================================================================
 suffix   program      what it cannot hold
@@ -42,17 +42,17 @@ Row = tuple[str | float, str | float, str, str]
 
 
 class Form(NamedTuple):
-    """A form of label tracks.
+    """A format of label tracks.
 
     Attributes
     ----------
     program : str
-        Whose it is.
+        The program that uses it.
     read : callable
-        Of a path and the name of a tier or None; returns rows for
+        Takes a path and the name of a tier or None; returns rows for
         :func:`audioseg.labels.segments_of`.
     write : callable
-        Of segments, the recording's name and its length in seconds; returns text.
+        Takes segments, the recording's name and its length in seconds; returns text.
     """
 
     program: str
@@ -67,7 +67,7 @@ def read_track(
     duration: float | None = None,
     tier: str | None = None,
 ) -> list[Segment]:
-    """Read a label track of any form, which its suffix tells.
+    """Read a label track; the suffix tells its format.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def read_track(
     Raises
     ------
     LabelError
-        If it cannot be understood; one sentence with the file and the place in it.
+        If the file cannot be understood; one sentence with the file and the place in it.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -99,21 +99,21 @@ def read_track(
 
 
 def is_track(path: Path) -> bool:
-    """Tell a label track by its suffix; a hidden file, or what says what to review, is none."""
+    """Tell a label track by its suffix; hidden files and ``.review.txt`` are none."""
     hidden = path.name.startswith(".") or path.stem.endswith(".review")
     return path.suffix.lower() in FORMS and not hidden
 
 
 def the_one_of(paths: Sequence[Path], *, tier: str | None = None) -> Path:
-    """Return which of several tracks of one recording to take.
+    """Choose one of several tracks of a recording.
 
-    ``audioseg segment`` writes a track in several forms, and people correct one of them. Where
-    all say the same, that is the first; where all but one do, that one.
+    ``audioseg segment`` writes a track in several formats, and people correct one of them. If all
+    agree, the first is taken; if one differs from all others, that one.
 
     Raises
     ------
     LabelError
-        If they contradict each other in another way, or one cannot be read.
+        If they disagree in another way, or one cannot be read.
     """
     paths = sorted(paths, key=lambda path: (list(FORMS).index(path.suffix.lower()), path))
     if len(paths) == 1:
@@ -144,7 +144,7 @@ def _agree(one: Sequence[Segment], other: Sequence[Segment]) -> bool:
 
 
 def _joined(label: str) -> str:
-    """Return a label as RTTM can hold it."""
+    """Return a label without blanks, which RTTM cannot hold."""
     return re.sub(r"\s+", "_", label)
 
 
@@ -202,9 +202,9 @@ def write_csv(
 
 
 def read_rttm(path: Path, tier: str | None = None) -> list[Row]:
-    """Read the SPEAKER lines of NIST's Rich Transcription Time Marked form.
+    """Read the SPEAKER lines of NIST's Rich Transcription Time Marked format.
 
-    A file may hold several recordings: where one has the file's own name, it is that one.
+    A file may hold several recordings; the one with the file's own name is taken.
     """
     rows: dict[str, list[Row]] = {}
     for number, line in enumerate(text_of(path).splitlines(), start=1):
@@ -235,7 +235,7 @@ def read_rttm(path: Path, tier: str | None = None) -> list[Row]:
 
 
 def write_rttm(track: Iterable[Segment], name: str, seconds: float) -> str:
-    """Return segments in NIST's Rich Transcription Time Marked form.
+    """Return segments in NIST's Rich Transcription Time Marked format.
 
     One line a segment: type, file, channel, onset, duration, and the label where diarization has
     the speaker's name. Fields are separated by blanks, so a name may not contain any.
@@ -254,7 +254,7 @@ def write_rttm(track: Iterable[Segment], name: str, seconds: float) -> str:
 
 
 def read_textgrid(path: Path, tier: str | None = None) -> list[Row]:
-    """Read the intervals of one tier of a TextGrid; those without text are no segments."""
+    """Read the intervals of one tier of a TextGrid, without the empty ones."""
     from praatio import textgrid
 
     try:
@@ -274,7 +274,7 @@ def read_textgrid(path: Path, tier: str | None = None) -> list[Row]:
 
 
 def write_textgrid(track: Sequence[Segment], name: str, seconds: float) -> str:
-    """Return a TextGrid with one interval tier, in Praat's long form."""
+    """Return a TextGrid with one interval tier, in Praat's long format."""
     from praatio import textgrid
 
     # praatio writes smaller numbers in a form that it cannot read: 5e-05
@@ -291,7 +291,7 @@ def write_textgrid(track: Sequence[Segment], name: str, seconds: float) -> str:
 
 
 def read_eaf(path: Path, tier: str | None = None) -> list[Row]:
-    """Read the annotations of one tier of an ELAN file; those without text are no segments."""
+    """Read the annotations of one tier of an ELAN file, without the empty ones."""
     from pympi import Eaf
 
     try:
@@ -314,7 +314,7 @@ def read_eaf(path: Path, tier: str | None = None) -> list[Row]:
 
 
 def write_eaf(track: Iterable[Segment], name: str, seconds: float) -> str:
-    """Return an ELAN file with one tier; what is shorter than a millisecond is left out."""
+    """Return an ELAN file with one tier, without segments shorter than a millisecond."""
     from pympi import Eaf
 
     elan = Eaf(author="audioseg")
@@ -331,7 +331,7 @@ def write_eaf(track: Iterable[Segment], name: str, seconds: float) -> str:
 
 
 def _tier_of(path: Path, tiers: dict[str, list[Row]], tier: str | None) -> list[Row]:
-    """Return the rows of the tier that is asked for, or else of the only one that has any."""
+    """Return the rows of the named tier, or else of the only one that has any."""
     if tier is not None:
         if tier not in tiers:
             there = ", ".join(tiers) or "none"
@@ -346,7 +346,7 @@ def _tier_of(path: Path, tiers: dict[str, list[Row]], tier: str | None) -> list[
 
 
 def _through_file(suffix: str, save: Callable[[str], object]) -> str:
-    """Return what a library writes that knows files only."""
+    """Return as text what a library can only write to a file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"track{suffix}"
         save(os.fspath(path))
@@ -372,5 +372,5 @@ SUFFIX = {"textgrid": ".TextGrid"}  # as Praat writes it; others are small
 
 
 def suffix_of(form: str) -> str:
-    """Return the suffix of a form by its name on the command line, as its program writes it."""
+    """Return the suffix of a format, as its program writes it, by its name on the command line."""
     return SUFFIX.get(form, f".{form}")

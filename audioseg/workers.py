@@ -1,12 +1,11 @@
 """Work on many items: in this process, in several of this machine, or on a cluster.
 
-Several processes are Dask's: a ``LocalCluster`` of our own, or the workers of a scheduler that
-somebody else started (``dask scheduler`` and ``dask worker`` by hand, dask-jobqueue on SLURM,
-dask-kubernetes). On a cluster, all workers need this project installed, and the same files under
-the same paths.
+Dask runs the processes: a ``LocalCluster`` of our own, or the workers of a scheduler that runs
+already (``dask scheduler`` and ``dask worker`` by hand, dask-jobqueue on SLURM, dask-kubernetes).
+On a cluster, all workers need this project installed, and the same files under the same paths.
 
-A worker that dies takes along the item it had in hand, which is tried again. Workers end with the
-process that started them, however that ends: each watches a pipe to it (Dask's ``AsyncProcess``).
+If a worker dies, its item is tried again. Workers end with the process that started them, however
+that ends: each watches a pipe to it (Dask's ``AsyncProcess``).
 """
 
 from __future__ import annotations
@@ -49,11 +48,11 @@ os.environ.setdefault("DASK_LOGGING", repr(dict.fromkeys(LOGGERS, logging.CRITIC
 
 
 class WorkerError(CourseError):
-    """Workers that cannot work; one sentence that says what to do."""
+    """Workers cannot work; one sentence that says what to do."""
 
 
 class Died(Exception):
-    """What :func:`run_each` yields for an item over which workers die again and again."""
+    """:func:`run_each` yields this for an item on which workers die again and again."""
 
 
 def run_each(
@@ -70,7 +69,7 @@ def run_each(
     work : callable
         Takes an item. It, the items and the results travel between processes, by pickle.
     items : iterable
-        They are taken as they are needed.
+        They are taken as needed.
     workers : int
         Processes on this machine; 1 is this process itself.
     scheduler : str, optional
@@ -79,8 +78,8 @@ def run_each(
     Yields
     ------
     (item, result)
-        In the order in which they end; a :class:`Died` for an item that killed its workers.
-        Whoever closes the iterator, or is interrupted, leaves no process of this machine behind.
+        As each item ends; :class:`Died` for an item that killed its workers. Closing the iterator,
+        or an interruption, ends all processes on this machine.
 
     Raises
     ------
@@ -143,7 +142,7 @@ def run_each(
 
 
 def _next_of(ended: queue.SimpleQueue, client: Client) -> Any:
-    """Wait for the next future that is done, as long as there are workers."""
+    """Wait for the next future, as long as there are workers."""
     while True:
         try:
             future = ended.get(timeout=LOOK_SECONDS)

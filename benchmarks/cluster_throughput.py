@@ -4,7 +4,7 @@
 
 Makes a corpus of noise in a temporary folder, runs 02 on local clusters of each size, and prints
 windows a second; the records must be the same bytes every time. The workers share the cores of one
-machine, so what it shows is the cost of distribution, and where more machines would start.
+machine, so the result shows the cost of distribution.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""What correcting is worth: accuracy on TST after 2, 5 and 10 minutes, chosen or at random.
+"""The worth of corrections: accuracy on TST after 2, 5 and 10 minutes, chosen or at random.
 
     python benchmarks/correcting.py [--embeddings data/on-hold/embeddings] [--start 3] [--seeds 3]
 
-A network is trained on a few recordings of TRN. The other recordings of TRN are held back: their
-labels are those of a person who corrects. Minutes of them are chosen as `audioseg segment --review`
-chooses, in stretches of 10 s, or drawn at random in the same stretches; the network is trained
-again with them, and scored on TST, frame by frame without smoothing. Each seed starts with other
-recordings, and other weights.
+Train a network on a few recordings of TRN. The labels of the other recordings play the person who
+corrects: choose minutes of them as `audioseg segment --review` does, in stretches of 10 s, or draw
+such stretches at random. Train again with them, and score on TST, frame by frame without smoothing.
+Each seed starts with other recordings and other weights.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What a run says about recordings from elsewhere, long and short, and about sounds of no class.
+"""Test a run on recordings from elsewhere, long and short, and on synthetic sounds.
 
     python benchmarks/elsewhere.py FOLDER [--run NAME] [--smooth HOW] [--lengths 1 2 5 10]
 
-FOLDER has a folder for each class (``speech``, ``music``, ``speech+music``, ``noise``), and
-``song`` and ``solo-singing``, which are ``music``, with audio of any common format. It is segmented
-as ``audioseg segment`` does it, whole and cut into files of some length. What is printed is the
-share of time that each class was given, and that is right. Then come sounds made here, each 10 s
-and 1 s, a tenth of a second and one sample long: all of them ``noise``. Nothing is trained on.
+FOLDER holds a folder for each class (``speech``, ``music``, ``speech+music``, ``noise``), and
+``song`` and ``solo-singing``, which are ``music``, with audio of any common format. Each file is
+segmented as ``audioseg segment`` does it, whole and cut into short files; the tables give each
+class's share of the time, and the share that is right. Then come synthetic sounds, 10 s, 1 s, a
+tenth of a second and one sample long: all of them are ``noise``. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ def recordings(folder: Path) -> Iterator[Path]:
 
 
 def folder_of(path: Path) -> str:
-    """Return the folder's name that says what is right, of a recording in it or below it."""
+    """Return the name of the folder, at any depth, that holds the right answer for a recording."""
     return next(parent.name for parent in path.parents if parent.name in RIGHT)
 
 
 def real_sounds(paths: list[Path], ask: Ask, lengths: list[float]) -> None:
-    """Print what is said of recordings, whole and cut."""
+    """Print the shares for recordings, whole and cut."""
     whole = {path: ask(path) for path in paths}
     print(f"\n{'share of time, file by file':52}", *(f"{name:>12}" for name in CLASSES))
     for path, found in whole.items():
@@ -97,7 +97,7 @@ def real_sounds(paths: list[Path], ask: Ask, lengths: list[float]) -> None:
 
 
 def cut_up(path: Path, seconds: float, ask: Ask) -> Counter:
-    """Cut a recording into files of one length, without what is left, and ask of each."""
+    """Cut a recording into files of one length, without the rest, and ask about each."""
     samples, length = audio.load(path), round(seconds * SAMPLE_RATE)
     found = Counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -118,7 +118,7 @@ def shares_of(found: Counter) -> list[str]:
 
 
 def synthetic_sounds(ask: Ask) -> None:
-    """Print which synthetic sounds are not called noise, and how many of each kind are."""
+    """Print the class of each synthetic sound, and how many are noise."""
     rows = [("silence", None)] + [(name, level) for name in SOUNDS for level in LEVELS_DBFS]
     titles = [f"{seconds:g} s" if seconds else "one sample" for seconds in SYNTHETIC_SECONDS]
     print(f"\n{'synthetic sounds: the class with most time':44}", *(f"{t:>13}" for t in titles))

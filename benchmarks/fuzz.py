@@ -2,9 +2,9 @@
 
     python benchmarks/fuzz.py [audio|labels|archive|records ...] [--seconds 60] [--seed 0]
 
-Good files are changed at random places, cut, and put together anew. Where `atheris` is installed
-(``python -m pip install atheris``), it steers the changes by what they reach in the code; without
-it they are random. What breaks a reader is written to the folder ``fuzz`` and named.
+Good files are changed at random places, cut, and put together again. If `atheris` is installed
+(``python -m pip install atheris``), it steers the changes by the code that they reach; without it
+they are random. A file that breaks a reader is written to the folder ``fuzz`` and named.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 The network, optimizer, batch size, learning rate and epochs are those of the notebook itself. With
 ``--random-vggish`` the embeddings are those of a VGGish with random weights over the corpus's
-recordings, at a hop of 0.96 s, instead of those that 02 made. Ends with 0 if the base never does
-better than guessing and the fix always passes the goal, else with 1.
+recordings, at a hop of 0.96 s, instead of those that 02 made. The exit status is 0 if the base
+never beats guessing and the fix always passes the goal, else 1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How fast VGGish is here, beside the ways others compute it, in one run on this machine.
+"""The speed of our VGGish and of others', in one run on this machine.
 
     python benchmarks/vggish_speed.py                      every part, some minutes
     python benchmarks/vggish_speed.py network chain        only these
@@ -11,8 +11,8 @@ memory    peak memory of embedding 1 h and 10 h of streamed 44.1 kHz audio
 scaling   cost against length and hop
 exact     how far the fast way is from the plain network on the course's own recordings
 
-The contestants take turns, so that what else the machine does hits all of them, and the best
-round of each counts. Weights are random, of VGGish's size; "differs" is the relative L2 distance
+The contestants take turns, so that other load on the machine hits all of them, and the best round
+of each counts. Weights are random, of VGGish's size; "differs" is the relative L2 distance
 to the embeddings of tf-slim's graph with the same weights.
 """
 

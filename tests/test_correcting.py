@@ -79,6 +79,6 @@ def test_what_cannot_be_adopted_is_said(trained, capsys):
     assert "03-training-77.ipynb is not in this folder" in capsys.readouterr().err
     assert main(adopt) == 1  # r1 and r2 are of VAL and TST
     said = capsys.readouterr()
-    assert said.err.count("by which runs are compared") == 2
+    assert said.err.count("on which runs are compared") == 2
     assert "adopted into TRN of data/mine: r0, r3" in said.out
     assert main(["segment", "field/r0.wav", "--run", NAME, "--review", "0"]) == 2

@@ -2,8 +2,8 @@
 
 ``frontend`` (waveform to log-mel), ``network`` (the plain Keras network), ``fast`` (the same
 numbers with fewer multiplications), ``weights`` (Google's checkpoint), ``mini`` (the small network
-that ships with the course), ``postprocess`` (PCA and 8 bit), ``resample`` (VGGish's resampler),
-and ``embedding``, which puts them together and is all that most callers need.
+that ships with the course), ``postprocess`` (PCA and 8 bit), ``resample`` (VGGish's resampler).
+``embedding`` puts them together; most callers need nothing else.
 """
 
 import os

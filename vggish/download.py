@@ -1,10 +1,10 @@
-"""Downloads that go on where they stopped, and that never leave anything unverified.
+"""Downloads that resume, and are verified before they appear.
 
-What no library does: pooch (1.9) verifies a checksum too, but streams into a new temporary file
-at every attempt and throws away what it has when the connection breaks, so that the 291 MB of
-Google's checkpoint would begin again from the first byte; requests and urllib3 repeat a request,
-but not the rest of a body. Here the bytes that came stay in ``<path>.part``, the next attempt, or
-the next run, asks for the others, and only what has the right SHA-256 gets its final name.
+No library does this: pooch (1.9) verifies a checksum too, but starts a new temporary file at every
+attempt, so after a broken connection the 291 MB of Google's checkpoint would start again from the
+first byte; requests and urllib3 repeat a request, but not the rest of a body. Here, the bytes that
+have arrived stay in ``<path>.part``; the next attempt, or the next run, asks for the others; and a
+file gets its final name once its SHA-256 is right.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCE
 
 
 class DownloadError(SentenceError):
-    """A download that did not end in the expected file; one sentence that says what to do."""
+    """A download failed, or gave another file than expected; one sentence says what to do."""
 
 
 def sha256_of(*paths: str | os.PathLike) -> str:
@@ -53,14 +53,14 @@ def download(
     url : str
         Where the file is.
     path : str or PathLike
-        Where it goes. A file that is there already with the right checksum is not fetched again.
-        Until the checksum has been verified, the data stands in ``<path>.part``.
+        Where it goes. A file that is there with the right checksum is not fetched again. Until the
+        checksum is verified, the data is in ``<path>.part``.
     sha256 : str
         The expected SHA-256, in hexadecimal.
     size : int, optional
-        The expected number of bytes: more than that is never written.
+        The expected number of bytes; more are never written.
     label : str, optional
-        What the progress bar calls it; the file's name by default.
+        The name on the progress bar; the file's name by default.
 
     Returns
     -------
@@ -70,9 +70,9 @@ def download(
     Raises
     ------
     DownloadError
-        If the server cannot be reached, or what it sent is not the expected file.
+        If the server cannot be reached, or did not send the expected file.
     OSError
-        If it cannot be written.
+        If the file cannot be written.
     """
     path = Path(path)
     if path.exists() and sha256_of(path) == sha256:
@@ -111,7 +111,7 @@ def download(
 
 
 def _fetch_rest(url: str, part: Path, size: int | None, label: str) -> None:
-    """Append to ``part`` what it lacks of ``url``."""
+    """Append the missing rest of ``url`` to ``part``."""
     have = part.stat().st_size if part.exists() else 0
     if have and have == size:
         return

@@ -1,6 +1,6 @@
 """VGGish's network, the plain way: a Keras model from log-mel windows to embeddings.
 
-The readable definition, which everything faster is tested against. Hershey et al., "CNN
+This is the readable definition; everything faster is tested against it. Hershey et al., "CNN
 architectures for large-scale audio classification", ICASSP 2017, in the form released with
 AudioSet: 3x3 convolutions and 2x2 pooling, three dense layers, and **no activation on the
 embedding** (the release of 2017 had a ReLU there, and some ports still have).

@@ -21,7 +21,7 @@ CLIP = 2.0
 
 
 class PostprocessError(SentenceError):
-    """PCA parameters or embeddings that do not fit; one sentence that says what to do."""
+    """PCA parameters or embeddings do not fit; one sentence says what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class PCA:
     eigen_vectors : np.ndarray [shape=(128, 128)]
         One component a row, already scaled.
     means : np.ndarray [shape=(128,)]
-        What is subtracted first.
+        Subtracted first.
 
     Raises
     ------
@@ -63,7 +63,7 @@ class PCA:
 
     @classmethod
     def identity(cls) -> PCA:
-        """Return the PCA that changes nothing, for weights that came without one."""
+        """Return a PCA that changes nothing, for weights without one."""
         return cls(np.eye(EMBEDDING_SIZE), np.zeros(EMBEDDING_SIZE))
 
     @classmethod
@@ -101,14 +101,14 @@ def quantize(embeddings: np.ndarray, pca: PCA) -> np.ndarray:
     Parameters
     ----------
     embeddings : np.ndarray [shape=(n, 128)]
-        As the network puts them out.
+        The network's output.
     pca : PCA
         The parameters that belong to the network.
 
     Returns
     -------
     np.ndarray [shape=(n, 128), dtype=uint8]
-        0 stands for -2 and less, 255 for 2 and more. Truncated, not rounded, as AudioSet's.
+        0 stands for -2 and below, 255 for 2 and above. Truncated, not rounded, as in AudioSet.
 
     Raises
     ------

@@ -1,10 +1,10 @@
 """VGGish's resampler, as one matrix product, block by block.
 
-VGGish was trained on audio that ``resampy`` brought to 16 kHz with its filter ``kaiser_best``, a
-windowed sinc. Another filter moves the embeddings: soxr's best by a relative 6.5e-3. But between
-two fixed rates the weights of that filter repeat: 44,100 to 16,000 Hz makes 160 samples out of
-441, again and again with the same weights. So resampling is a product of the signal, cut into
-overlapping rows, with one small matrix:
+VGGish was trained on audio that ``resampy`` resampled to 16 kHz with its filter ``kaiser_best``, a
+windowed sinc. Another filter moves the embeddings; soxr's best one by a relative 6.5e-3. Between
+two fixed rates the weights of the filter repeat: from 44,100 to 16,000 Hz, every 441 samples become
+160, always with the same weights. So resampling is a product of the signal, cut into overlapping
+rows, with one small matrix:
 
 ::
 
@@ -12,8 +12,8 @@ overlapping rows, with one small matrix:
     row 0    [  before  |   441    |  after   ]                  x matrix  =  160 samples
     row 1               [  before  |   441    |  after   ]       x matrix  =  160 samples
 
-Rate pairs whose matrix would be large (44,056 to 16,000 Hz repeats every 5,507 samples only) go
-through resampy itself, block by block all the same.
+Pairs of rates with a large matrix (44,056 to 16,000 Hz repeats only every 5,507 samples) go through
+resampy itself, block by block too.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _table() -> tuple[np.ndarray, int]:
 
 @lru_cache(maxsize=8)
 def filter_matrix(inputs: int, outputs: int) -> np.ndarray:
-    """Return the weights of resampy's filter from so many samples to so many.
+    """Return the weights of resampy's filter from a number of samples to another.
 
     The weights are those of J. O. Smith's bandlimited interpolation: a table of the right half
     of a windowed sinc, read in steps, with linear interpolation between its entries. Where the

@@ -1,4 +1,4 @@
-"""One thread for numpy's matrix products, where TensorFlow computes next.
+"""One thread for numpy's matrix products, so that TensorFlow has the others.
 
 The BLAS library under numpy leaves its threads running for some 30 ms after a product, in case
 another follows. They wait on processors that TensorFlow needs at that moment: with two cores,
@@ -21,7 +21,7 @@ _lock = RLock()
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keep numpy's matrix products on one thread; others that want the same wait their turn."""
+    """Keep numpy's matrix products on one thread; others that ask for it wait."""
     with _lock, _controller().limit(limits=1, user_api="blas"):
         yield
 

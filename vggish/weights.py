@@ -1,10 +1,10 @@
 """Google's VGGish weights: fetch, verify, read.
 
-``python -m vggish.weights`` (``make vggish``) fetches the checkpoint and the PCA parameters that
-were published with AudioSet into ``weights/``, or into the folder that the environment variable
-``VGGISH_WEIGHTS`` names. A checkpoint is read with TensorFlow alone, in both of its formats (one
-file, as Google's; or ``.index`` and ``.data-...``, as TensorFlow 1 and 2 write today), and the
-variables carry the names of the published graph, ``vggish/conv3/conv3_1/weights`` and so on.
+``python -m vggish.weights`` (``make vggish``) fetches the checkpoint and the PCA parameters
+published with AudioSet into ``weights/``, or into the folder that the environment variable
+``VGGISH_WEIGHTS`` names. TensorFlow alone reads a checkpoint, in both of its formats (one file, as
+Google's; or ``.index`` and ``.data-...``, as TensorFlow 1 and 2 write today). The variables have
+the names of the published graph, ``vggish/conv3/conv3_1/weights`` and so on.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ READ_ERRORS = (tf.errors.OpError, OSError, ValueError, KeyError, TypeError, Runt
 
 
 class WeightsError(SentenceError):
-    """Weights that are missing or do not fit; one sentence that says what to do."""
+    """Weights are missing or do not fit; one sentence says what to do."""
 
 
 class Published(NamedTuple):
-    """A published file: where it is, what it is called here, and how it is recognized."""
+    """A published file: its address, its name here, and its checksum."""
 
     name: str
     url: str
@@ -137,7 +137,7 @@ def load_checkpoint(path: str | os.PathLike) -> keras.Model:
 def save_checkpoint(model: keras.Model, path: str | os.PathLike) -> Path:
     """Write a network in the format and under the names of Google's checkpoint.
 
-    For whoever trains VGGish further and wants other VGGish programs to read the result.
+    Other VGGish programs can then read a network that you have trained further.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def save_checkpoint(model: keras.Model, path: str | os.PathLike) -> Path:
 
 
 def audioset_is_here() -> bool:
-    """Tell whether Google's weights have been put into the weights' folder."""
+    """Tell whether Google's weights are in the weights' folder."""
     return (weights_folder() / CHECKPOINT.name).is_file()
 
 
@@ -234,7 +234,7 @@ def load_own(path: str | os.PathLike) -> tuple[keras.Model, str, PCA | None]:
 def fetch_audioset() -> Path:
     """Fetch Google's weights into the weights' folder, and verify them.
 
-    A broken download is resumed by the next call; what is there already is not fetched again.
+    The next call resumes a broken download; files that are there are not fetched again.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""01: from sources, or from recordings of your own, to recordings with label tracks."""
+"""01: from sources, or from your own recordings, to a corpus with label tracks."""

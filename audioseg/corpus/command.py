@@ -1,4 +1,4 @@
-"""Compose the course's corpus, or make a corpus of recordings of your own."""
+"""Compose the course's corpus, or make one from your own recordings."""
 
 from __future__ import annotations
 

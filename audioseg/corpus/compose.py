@@ -1,6 +1,6 @@
 """The corpus: fetch its sources, show what they hold, split them, compose recordings of them.
 
-Steps that are done are skipped, and a run that was killed goes on where it stopped.
+A run skips the steps that are done, and goes on where a killed run stopped.
 """
 
 from __future__ import annotations
@@ -46,20 +46,20 @@ def compose_corpus(
     seed: int = SEED,
     workers: int | None = None,
 ) -> pd.DataFrame:
-    """Compose the recordings and their label tracks; those that are there are kept.
+    """Compose the recordings and their label tracks, and keep those that are there.
 
     Parameters
     ----------
     data_folder : str or PathLike
-        Where ``sources.csv`` and ``raw`` are, and the corpus goes.
+        Holds ``sources.csv`` and ``raw``; the corpus goes there.
     corpus : str
         The name of the corpus's folder.
     sources : pd.DataFrame, optional
-        Those of ``data_folder / "sources.csv"`` by default; they must have been acquired.
+        By default those of ``data_folder / "sources.csv"``; they must have been acquired.
     raw_folder : str or PathLike, optional
         Where they are unpacked; ``data_folder / "raw"`` by default.
     minutes : mapping
-        How much to compose of each split.
+        How much to compose for each split.
     seed : int
         Same seed: same plan and label tracks everywhere, same sound to within rounding.
     workers : int, optional
@@ -109,7 +109,7 @@ def compose_corpus(
 
 
 def _fingerprint(sources: pd.DataFrame, minutes: Mapping[str, float], seed: int) -> str:
-    """Identify what the plan and the sound are made of."""
+    """Identify everything that the plan and the sound depend on."""
     made_of = [VERSION, sources.to_csv(index=False), dict(sorted(minutes.items())), seed]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 

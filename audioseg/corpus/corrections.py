@@ -1,4 +1,4 @@
-"""Corrected label tracks into a corpus: who is in which split stays as it was."""
+"""Add corrected label tracks to a corpus; the splits stay as they are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from audioseg.labels import LabelError, read_classes
 from audioseg.tracks import read_track
 from vggish.download import sha256_of
 
-HOME = "TRN"  # where corrections go: in VAL or TST they would change what scores are compared on
+HOME = "TRN"  # corrections go here: in VAL or TST they would change what scores are measured on
 
 
 def adopt(
@@ -25,17 +25,17 @@ def adopt(
     groups: str | os.PathLike | None = None,
     tier: str | None = None,
 ) -> own.Adopted:
-    """Take recordings with corrected label tracks into TRN of a corpus of one's own.
+    """Add recordings with corrected label tracks to TRN of your own corpus.
 
-    Where ``<name>.review.txt`` lies beside a track, only the stretches that it names count as
-    corrected: the rest keeps the labels that it has in the corpus, or is of no class (``?``).
+    If ``<name>.review.txt`` lies beside a track, only the stretches in it count as corrected; the
+    rest keeps its labels in the corpus, or is ignored (``?``).
 
     Parameters
     ----------
     tracks : str or PathLike
         A folder of label tracks, as ``audioseg segment`` writes it.
     recordings : str or PathLike
-        The folder of the recordings, as it was given to ``audioseg segment``.
+        The folder of the recordings, as given to ``audioseg segment``.
     corpus : str or PathLike
         Its folder, as ``data/tapes``.
     groups : str or PathLike, optional
@@ -78,8 +78,8 @@ def adopt(
             read_track(track, classes=classes.labels, tier=tier)
             if split != HOME:
                 raise CorpusError(
-                    f"{audio} belongs to {split}, by which runs are compared, so its corrections "
-                    f"cannot go into {HOME}: leave it out, or make the corpus anew."
+                    f"{audio} belongs to {split}, on which runs are compared, so its corrections "
+                    f"cannot go into {HOME}: leave it out, or make the corpus again."
                 )
             if before and before["source"][:32] != sha256_of(audio)[:32]:
                 raise CorpusError(

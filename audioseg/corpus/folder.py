@@ -1,4 +1,4 @@
-"""The folder of a corpus: held by one run at a time, its tables, work on many processes."""
+"""The folder of a corpus: one run at a time writes to it; its tables; work on many processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPLITS = ("TRN", "VAL", "TST")
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Keep a folder for this process, clear what a killed run left, and name what goes wrong."""
+    """Lock a folder, clear what a killed run left, and report what cannot be written."""
     try:
         with only_run(folder):
             # not in all folders below: 02 may be at work in one of them
@@ -42,7 +42,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def read_done(folder: Path) -> dict[str, dict]:
-    """Return the rows of ``recordings.csv``, none if there is no such file."""
+    """Return the rows of ``recordings.csv``, or none if there is no such file."""
     try:
         table = pd.read_csv(folder / "recordings.csv", dtype=str)
         return {row["recording"]: row for row in table.to_dict("records")}

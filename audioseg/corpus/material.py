@@ -1,4 +1,4 @@
-"""What one split may use: phrases by voice, tracks by artist, sounds; each heard in its turn."""
+"""What one split may use: phrases by voice, tracks by artist, sounds, each in its turn."""
 
 from __future__ import annotations
 

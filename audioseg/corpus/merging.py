@@ -1,4 +1,4 @@
-"""A label track as it was, and as it is corrected in parts."""
+"""Merge a label track with its corrections."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def merged(
     reviewed: Sequence[Segment],
     background: str,
 ) -> list[Segment]:
-    """Return a label track as it was, and as it is corrected in the stretches under review.
+    """Return a label track with its corrections inside the stretches under review.
 
     Time without a label in ``after`` becomes a segment of the background there.
     """
@@ -35,6 +35,6 @@ def merged(
 
 
 def cut(track: Sequence[Segment], begin: float, end: float) -> list[Segment]:
-    """Return what of a track lies between two times."""
+    """Return the part of a track between two times."""
     parts = (s._replace(start=max(s.start, begin), end=min(s.end, end)) for s in track)
     return [s for s in parts if s.start < s.end]

@@ -1,4 +1,4 @@
-"""Which classes a corpus of one's own has: those that its label tracks name."""
+"""The classes of your own corpus: those that its label tracks name."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ def classes_of(
     tracks : mapping of str to sequence of Segment
         The label track of each recording.
     classes : sequence of str, optional
-        The classes, in the order of their numbers; by default those that the tracks name, in
-        alphabetical order. Of labels that differ in capitals only, the most frequent names the
-        class.
+        The classes, in the order of their numbers; by default the labels of the tracks, in
+        alphabetical order. Of labels that differ only in capitals, the most frequent one counts.
     background : str
-        The class of time without a label; the last, if it is not among the others.
+        The class of time without a label; it becomes the last class, if it is not among them.
     ignore : sequence of str
         Labels that are no class. ``?`` always is one.
 
@@ -65,7 +64,7 @@ def label_counts(tracks: Mapping[str, Sequence[Segment]]) -> Counter[str]:
 
 
 def odd_spellings(tracks: Mapping[str, Sequence[Segment]], classes: Classes) -> list[str]:
-    """Return a sentence for each label that looks like another one with a slip of the pen.
+    """Return a sentence for each label that looks like a misspelling of another.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Noise that is made, not recorded: what machines, lines and animals add, at any level.
+"""Synthetic noise: machines, lines and animals, at any level.
 
-Recorded ambiences are quiet in most corpora and always change. Without a loud and steady kind of
-noise beside them a network learns that what is loud cannot be noise.
+Recorded ambiences are mostly quiet, and they always change. Without loud and steady noise beside
+them, a network learns that loud sounds cannot be noise.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LOWEST_HERTZ = 30.0  # below it a spectrum that falls is flat: else all power wo
 
 
 def steady_noise(kind: str, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Make noise that goes on as it is.
+    """Make steady noise.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def _hum(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _tones(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return one to three tones that stay, as machines whistle: no two in a musical interval."""
+    """Return one to three steady tones, as of machines: no two in a musical interval."""
     seconds = np.arange(count) / SAMPLE_RATE
     tones = np.zeros(count)
     for _ in range(1 + rng.integers(3)):
@@ -114,7 +114,7 @@ def _clicks(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _calls(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return gliding whistles or moans with pauses between, as animals call: no scale, no beat."""
+    """Return gliding whistles or moans with pauses, like animal calls: no scale, no beat."""
     small = rng.random() < 0.5
     lowest, highest = (1_200, 6_500) if small else (120, 1_500)
     longest = rng.uniform(0.08, 0.5) if small else rng.uniform(0.4, 3.0)

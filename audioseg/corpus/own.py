@@ -1,8 +1,8 @@
-"""A corpus of one's own: a folder of recordings with label tracks, split by group.
+"""Your own corpus: a folder of recordings with label tracks, split by group.
 
-Any audio format that :mod:`audioseg.audio` reads, at any rate, with a label track of the same name
-beside each recording, in any form that :mod:`audioseg.tracks` reads, becomes ``data/<name>``, in
-the layout of the course's own corpus. Its classes are those that the label tracks name.
+The folder holds audio in any format that :mod:`audioseg.audio` reads, and beside each recording a
+label track of the same name in any format that :mod:`audioseg.tracks` reads. It becomes
+``data/<name>``, in the layout of the course's own corpus, with the classes that the tracks name.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ UNLABELLED_SHARE = 0.1  # more than that is worth a note
 
 
 class Adopted(NamedTuple):
-    """What became of a folder: the table of recordings, why files failed, what may be amiss."""
+    """The outcome: the table of recordings, why files failed, and notes on possible mistakes."""
 
     recordings: pd.DataFrame
     failed: dict[str, str]
@@ -82,20 +82,19 @@ def adopt(
     data_folder: str | os.PathLike = DATA_FOLDER,
     workers: int | None = None,
 ) -> Adopted:
-    """Make a corpus of a folder of recordings with label tracks.
+    """Make a corpus from a folder of recordings with label tracks.
 
     Parameters
     ----------
     folder : str or PathLike
-        Recordings, in folders below it too, each with its label track beside it, in any form that
+        Recordings, in subfolders too, each with its label track beside it, in any format that
         :mod:`audioseg.tracks` reads.
     name : str
         The corpus goes to ``data_folder / name``.
     groups : str or PathLike, optional
-        A table with the columns ``recording`` (a file, relative to ``folder``) and ``group`` (who
-        or what must not be in two splits), and, to decide it yourself, ``split``.
-        ``folder / "groups.csv"`` by default; a recording that it does not name is a group of its
-        own.
+        A table with the columns ``recording`` (a file, relative to ``folder``) and ``group`` (a
+        speaker or a site, which must not be in two splits), and optionally ``split``.
+        ``folder / "groups.csv"`` by default. A recording that it does not name is its own group.
     classes, background, ignore
         See :func:`audioseg.corpus.naming.classes_of`.
     tier : str, optional
@@ -108,7 +107,7 @@ def adopt(
     Returns
     -------
     Adopted
-        Recordings that are there already and whose sources are unchanged are kept.
+        Recordings whose sources have not changed are kept.
 
     Raises
     ------
@@ -187,17 +186,18 @@ def find_recordings(
     Parameters
     ----------
     folder : Path
-        Recordings, in folders below it too: their names become part of the recording's.
+        Recordings, in subfolders too; the subfolder's name becomes part of the recording's.
     tier : str, optional
         As for :func:`adopt`.
     tracks_folder : Path, optional
-        Where the label tracks are, in the same folders below; beside the recordings by default.
+        The folder of the label tracks, with the same subfolders; by default ``folder``.
 
     Returns
     -------
     found : dict of str to Found
     failed : dict of str to str
-        Files without a track, with two that differ, or with the name of another; and why.
+        Files without a track, with two tracks that differ, or with the name of another file; and
+        the reason.
     """
     found: dict[str, Found] = {}
     taken: dict[str, Path] = {}  # some file systems take A and a for the same name
@@ -270,7 +270,7 @@ def read_groups(path: Path, folder: Path, found: Mapping[str, Found]) -> pd.Data
 def _deal(
     seconds: Mapping[str, float], table: pd.DataFrame, remedy: str
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Give each group to one split, longest first, to the one that is furthest below its share."""
+    """Give each group to the split that lacks most of its share, the longest group first."""
     group_of = {r: str(table.group.get(r, r)) if len(table) else r for r in seconds}
     home: dict[str, str] = {}
     for recording in seconds:
@@ -298,7 +298,7 @@ def _deal(
 
 
 def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> dict:
-    """Write one recording as FLAC with its label track; return its row, or the error."""
+    """Write a recording as FLAC with its label track; return its row, or the error."""
     source, track = Path(item["path"]), Path(item["track"])
     path = target / item["split"] / f"{item['recording']}.flac"
     track_path = path.with_suffix(".txt")
@@ -330,7 +330,7 @@ def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> 
 
 
 def _sha256_of_source(path: Path) -> str:
-    """Return the SHA-256 of a file that may have vanished, or be another's."""
+    """Return the SHA-256 of a file that may be gone or unreadable."""
     try:
         return sha256_of(path)
     except OSError as error:
@@ -364,7 +364,7 @@ def _remove_others(target: Path, done: Mapping[str, Mapping], split_of: Mapping[
 
 
 def report(adopted: Adopted, target: Path) -> Sequence[str]:
-    """Return lines that say what became of a folder, and what may be amiss with it."""
+    """Return lines on what was made of a folder, and on possible mistakes in it."""
     table = adopted.recordings
     minutes = table.groupby("split").seconds.sum() / 60
     counts = table.groupby("split").size()
@@ -386,14 +386,14 @@ def report(adopted: Adopted, target: Path) -> Sequence[str]:
         missing = [name for name in classes.names if name not in {*held, classes.background}]
         if missing:
             lines.append(
-                f"note: {split} holds no {' and no '.join(missing)}, so its scores say nothing of "
-                "that: add recordings, or deal them out in a column split of groups.csv."
+                f"note: {split} holds no {' and no '.join(missing)}, so its scores say nothing "
+                "about that: add recordings, or set the column split of groups.csv."
             )
     labelled = sum(s.end - s.start for track in tracks.values() for s in track)
     if labelled < (1 - UNLABELLED_SHARE) * table.seconds.sum():
         lines.append(
-            f"note: {(table.seconds.sum() - labelled) / 60:.1f} min carry no label, and count as "
-            f"{classes.background}: label what is heard there, if it is not that."
+            f"note: {(table.seconds.sum() - labelled) / 60:.1f} min have no label, and count as "
+            f"{classes.background}: label them, if that is wrong."
         )
     for _, same in table.groupby("sha256"):
         if same.split.nunique() > 1:

@@ -1,8 +1,8 @@
 """Debian packages without Debian: find a mirror, fetch a pinned package, unpack it anywhere.
 
-python-debian and ``tarfile`` read a ``.deb`` in Python alone, so that macOS and Windows need
-nothing more. What is unpacked stays inside its folder, links are never made, and an archive that
-swells beyond a limit is refused.
+python-debian and ``tarfile`` read a ``.deb`` in Python alone, so macOS and Windows need nothing
+more. Unpacked files stay inside their folder, links are never made, and an archive that unpacks
+beyond a limit is refused.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ DAMAGE = (
 
 
 class ArchiveError(CourseError):
-    """An archive that cannot be unpacked safely; one sentence that says what to do."""
+    """An archive cannot be unpacked safely; one sentence says what to do."""
 
 
 def find_mirrors(
@@ -57,7 +57,7 @@ def find_mirrors(
     environ : mapping, optional
         Environment variables, ``os.environ`` by default. ``DEBIAN_MIRROR`` comes before all else.
     apt_folder : str or PathLike
-        Where apt keeps its sources, in either of its two formats.
+        Where apt lists its sources, in either of its two formats.
 
     Returns
     -------
@@ -181,11 +181,11 @@ def unpack_deb(
     deb : str or PathLike
         The package; its files compressed by xz, gzip or bzip2, as all of Debian's are.
     folder : str or PathLike
-        Where the files go, with their paths. It appears when it is complete, and an existing one
-        is taken to be complete.
+        Where the files go, with their paths. It appears once it is complete; an existing folder
+        counts as complete.
     wanted : callable
-        Given the path of a file, whether it is to be unpacked; zip archives are asked about too,
-        and then each file inside them.
+        Takes the path of a file and tells whether to unpack it. It is asked about zip archives
+        too, and then about each file inside them.
     limit : int
         The largest number of bytes that the package may unpack to.
 
@@ -262,9 +262,9 @@ def _unpack_zip(path: Path, wanted: Callable[[str], bool], left: int) -> int:
 
 
 def _place(folder: Path, name: str) -> Path:
-    """Return where a file goes: below the folder on every system, and where none is yet.
+    """Return where a file goes: inside the folder on every system, and onto no other file.
 
-    ``tarfile`` and ``zipfile`` mend such names instead, each in its way and each system in another.
+    ``tarfile`` and ``zipfile`` would change such names, each in its own way on each system.
     """
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or not parts or ".." in parts or re.search(r"[\\:\0-\x1f]", name):

@@ -1,9 +1,9 @@
-"""Where speech is in the prompts: what the plan of a corpus stands on.
+"""Where the speech is in the prompts; the plan of a corpus builds on it.
 
-Where a phrase starts is a comparison of sums of decoded samples with a threshold, and decoders and
-resamplers round differently from one processor to the next. So what was found is kept in a table
-beside the table of sources, ``phrases.csv``, which makes the plan the same on every machine. What
-the table does not name is measured and written into it.
+A phrase starts where the power of decoded samples crosses a threshold, and decoders and resamplers
+round differently from one processor to the next. So a table beside the table of sources,
+``phrases.csv``, keeps the phrases, and the plan is the same on every machine. A prompt that the
+table lacks is measured and added.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ Phrase = tuple[int, int, float]
 def find_phrases(samples: np.ndarray) -> list[Phrase]:
     """Find the stretches of speech in a prompt.
 
-    A block of 10 ms is active if it is 10 dB above the prompt's floor (its quietest 50 ms), but
-    that threshold stays between 38 and 20 dB below the loud blocks, as a prompt without any pause
-    has no floor to go by. Pauses up to 0.8 s are part of a phrase, longer ones end it.
+    A block of 10 ms is active if it is 10 dB above the prompt's floor (its quietest 50 ms). A
+    prompt without pauses has no floor, so the threshold stays between 38 and 20 dB below the loud
+    blocks. Pauses up to 0.8 s are part of a phrase; longer ones end it.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ def find_phrases(samples: np.ndarray) -> list[Phrase]:
 def phrases_of(
     paths: Iterable[str], table: str | os.PathLike, raw_folder: Path, workers: int
 ) -> dict[str, list[Phrase]]:
-    """Return the phrases of prompts: those in the table, and what it lacks measured and added.
+    """Return the phrases of prompts from the table; measure and add those that it lacks.
 
     Parameters
     ----------
     paths : iterable of str
         Prompts, relative to ``raw_folder``.
     table : str or PathLike
-        ``phrases.csv``. Without it, all prompts are measured and it is written.
+        ``phrases.csv``. If it is missing, all prompts are measured and it is written.
     raw_folder : Path
         Where sources are unpacked.
     workers : int
@@ -85,7 +85,7 @@ def phrases_of(
     Returns
     -------
     dict
-        Of each path, its phrases; none where nothing is said.
+        The phrases of each path; none if nothing is said.
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""What is heard when: the plan of a corpus, before a single sample is computed.
+"""The plan of a corpus: what is heard when, decided before a sample is computed.
 
 A recording is a telephone line on hold: a voice, music (some of it sung), a voice over music, and
-the noise of the line, in segments with known edges. The plan holds all that a label track needs,
-so that the share of a class can be set exactly: stretching music or noise by one hop adds one
-frame of that class, and leaves the labels of all others as they are.
+the noise of the line, in segments with known edges. The plan holds everything that a label track
+needs, so it can set the share of a class exactly: stretching music or noise by one hop adds one
+frame of that class and changes no other label.
 """
 
 from __future__ import annotations
@@ -101,10 +101,10 @@ def plan_recordings(
         Of each path of speech, its phrases: start, end (samples) and level, as
         :func:`audioseg.corpus.phrases.find_phrases` returns them.
     minutes : float
-        How much to compose.
+        How many minutes to compose.
     shares : mapping
-        Of each class but noise, its share. That of speech is met to half a frame, the others
-        closely.
+        The share of each class but noise. Speech gets its share to half a frame, the others come
+        close.
     seed : int
         Same seed, same plan.
 

@@ -26,12 +26,12 @@ CHROMA_WINDOW, ONSET_HOP, BEAT_PLACES = 4096, 256, 24
 
 
 def hear(music: np.ndarray, rng: np.random.Generator) -> tuple[Tune, float]:
-    """Listen to music for what a singer needs.
+    """Find what a singer needs to know of music: its key and its beat.
 
     Parameters
     ----------
     music : np.ndarray [shape=(samples,)]
-        16 kHz. A minute of it is listened to.
+        16 kHz; one minute of it is analysed.
     rng : np.random.Generator
         Draws the tempo where no beat is heard, and between five notes and seven.
 

@@ -1,7 +1,7 @@
-"""The samples of composed recordings: decode sources, mix them, send them by telephone.
+"""The samples of composed recordings: decode sources, mix them, encode them.
 
-Everything here is a pure function of files and of a plan. Samples are floats, full scale 1: the
-same on every machine to within rounding.
+Every function here is pure: it depends on files and a plan alone. Samples are floats, full scale 1,
+the same on every machine to within rounding.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from vggish.resample import resample
 
 BLOCK_SAMPLES = 160  # speech is located to 10 ms
 G722_DELAY_SAMPLES = 22  # of encoder and decoder together
-# how recordings have come to us, by share: none of them may tell a class from another
+# how recordings have reached us, by share, drawn alike for every class: no shortcut
 CODECS = {"g722": 0.5, "mp3": 0.2, "none": 0.3}
 
 
 class CorpusError(CourseError):
-    """A corpus that cannot be made; one sentence that names the file and says what to do."""
+    """A corpus cannot be made; one sentence names the file and says what to do."""
 
 
 # -- from a source to samples
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
-    """Round samples in [-1, 1) to 16 bits; what lies outside is clipped."""
+    """Round samples in [-1, 1) to 16 bits; clip those outside."""
     return np.clip(np.rint(samples * 32_768.0), -32_768, 32_767).astype(np.int16)
 
 
@@ -151,13 +151,13 @@ def faded(samples: np.ndarray, rise: int, fall: int) -> np.ndarray:
 
 
 def narrowed(samples: np.ndarray, hertz: float) -> np.ndarray:
-    """Return samples low-passed at a frequency, steeply, as a narrow-band telephone does."""
+    """Return samples after a steep low-pass, as of a narrow-band telephone."""
     sections = scipy.signal.butter(12, hertz, fs=SAMPLE_RATE, output="sos")
     return scipy.signal.sosfilt(sections, samples)
 
 
 def mp3_round_trip(samples: np.ndarray) -> np.ndarray:
-    """Compress 16-bit samples to MP3, to 40 kbit/s as voice messages are, and read them again."""
+    """Encode 16-bit samples as MP3 at 40 kbit/s, as in voice messages, and decode them."""
     file = io.BytesIO()
     soundfile.write(
         file, samples, SAMPLE_RATE, format="MP3", bitrate_mode="CONSTANT", compression_level=0.8
@@ -248,7 +248,7 @@ def _speech(segment: Mapping, raw_folder: Path, rng: np.random.Generator) -> np.
 def _music_of(
     segments: Sequence[Mapping], raw_folder: Path, rng: np.random.Generator
 ) -> dict[int, np.ndarray]:
-    """Return the music of each segment that has some; it plays on from one to the next."""
+    """Return the music of each segment that has some; it may go on from one to the next."""
     runs: list[list[int]] = []
     for index, segment in enumerate(segments):
         if segment["music_goes_on"]:
@@ -293,7 +293,7 @@ def _sung(
 
 
 def _excerpt_of_track(path: Path, length: int, rng: np.random.Generator) -> np.ndarray:
-    """Choose an excerpt in which the music is really heard; a short track starts over."""
+    """Choose an excerpt in which the music is audible; a short track is repeated."""
     whole, _ = source_seconds(path)
     seconds = length / SAMPLE_RATE
     latest = max(int(whole - seconds) - 1, 0)
@@ -330,7 +330,7 @@ def _usual_level(path: Path) -> float:
 def _ambience(
     files: Sequence[str], length: int, raw_folder: Path, rng: np.random.Generator
 ) -> np.ndarray:
-    """Play sounds one after the other until the time is filled; their level is about 1."""
+    """Play sounds in turn until the time is filled; their level is about 1."""
     sounds = np.zeros(length)
     at = turn = 0
     while at < length:

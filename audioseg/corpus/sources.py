@@ -90,7 +90,7 @@ def _unpacked_name(row: Mapping) -> str:
 
 
 def acquire(sources: pd.DataFrame, raw_folder: str | os.PathLike = DATA_FOLDER / "raw") -> None:
-    """Fetch, verify and unpack the packages of the sources; what is there is left alone.
+    """Fetch, verify and unpack the packages of the sources, except those that are there.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def acquire(sources: pd.DataFrame, raw_folder: str | os.PathLike = DATA_FOLDER /
     CorpusError
         If a package cannot be unpacked or written.
     DownloadError
-        If a package has to be fetched and cannot be.
+        If a package cannot be fetched.
     """
     raw_folder = Path(raw_folder)
     packages = sources.drop_duplicates(PIN)[PIN].to_dict("records")
@@ -136,7 +136,7 @@ def acquire(sources: pd.DataFrame, raw_folder: str | os.PathLike = DATA_FOLDER /
 
 
 def _is_wanted(name: str) -> bool:
-    """Tell what of a package is unpacked: sounds, archives of sounds, and its licences."""
+    """Tell whether to unpack a file: sounds, archives of sounds, and licences."""
     return Path(name).suffix in (*AUDIO_SUFFIXES, ".pk3", ".zip") or name.endswith("/copyright")
 
 
@@ -186,7 +186,7 @@ def list_sources(
 
 
 def _family(package: str, path: str) -> str:
-    """Name the group of a sound: its file's name without numbers, as takes share a recording."""
+    """Name the group of a sound: its file's name without numbers, which number its takes."""
     stem = re.split(r"[\d_-]", Path(path).stem)[0].lower()
     return f"{package}:{Path(path).parent.name}/{stem or Path(path).stem}"
 
@@ -194,8 +194,8 @@ def _family(package: str, path: str) -> str:
 def plan_split(files: pd.DataFrame) -> pd.DataFrame:
     """Decide the split of each source: by voice, artist and family of sounds, never by file alone.
 
-    Voices and artists have theirs in the table of sources. The families of sounds are dealt out,
-    longest first, each to the split that is furthest below its share.
+    The table of sources gives voices and artists their split. Each family of sounds, the longest
+    first, goes to the split that lacks most of its share.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def plan_split(files: pd.DataFrame) -> pd.DataFrame:
 
 
 def inspect(files: pd.DataFrame) -> pd.DataFrame:
-    """Sum up what the sources hold.
+    """Summarize the sources.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""Correcting: what a run got wrong, put right by a person, and the run trained again."""
+"""Correcting: a person puts right what a run got wrong, and the run is trained again."""

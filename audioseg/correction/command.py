@@ -1,4 +1,4 @@
-"""Take corrected label tracks into a corpus, and train a run again on it."""
+"""Add corrected label tracks to a corpus, and train a run again on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training a run again on a corpus that has grown, and what it was worth."""
+"""Train a run again on a corpus that has grown, and compare its scores."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "event_f1_0.5s": "event
 
 
 class RetrainingError(CourseError):
-    """A notebook that did not train a run; one sentence that says what to do."""
+    """A notebook stopped before it had trained a run; one sentence that says what to do."""
 
 
 def check(name: str, corpus: Path) -> Path:
-    """Return the notebook of a run, before anything takes time.
+    """Return the notebook of a run, before any long work starts.
 
     Raises
     ------
     ArgumentError
-        If it is not here, or its run is of another corpus.
+        If it is not here, or its run was trained on another corpus.
     """
     notebook = Path(f"{Path(name).name}.ipynb")
     if not notebook.exists():
@@ -46,7 +46,7 @@ def check(name: str, corpus: Path) -> Path:
 
 
 def extract(corpus: Path) -> list[dict]:
-    """Extract what is new in a corpus as the rest was extracted; return what failed."""
+    """Extract what is new in a corpus, with the settings of the rest; return what failed."""
     dataset = read_dataset(corpus / "embeddings")
     source = extraction.Source(dataset["weights"], dataset["precision"], dataset["batch_size"])
     summary = extraction.run(corpus, source=source, hop_seconds=dataset["hop_seconds"])
@@ -55,7 +55,7 @@ def extract(corpus: Path) -> list[dict]:
 
 
 def on_tst(place: Path, corpus: Path) -> dict[str, str | float]:
-    """Return a run's scores on TST, smoothed as 04 chose, else by Viterbi."""
+    """Return a run's scores on TST, smoothed as 04 chose, or else by Viterbi."""
     run = runs.load(place)
     needed = {key: run.config[key] for key in ("classes", "hop_seconds", "weights_sha256")}
     tst = load_split(corpus / "embeddings", "TST", keep_ignored=True, **needed)
@@ -70,14 +70,14 @@ def on_tst(place: Path, corpus: Path) -> dict[str, str | float]:
 
 
 def train_again(notebook: Path, corpus: Path) -> Iterator[str]:
-    """Run a notebook as it stands, and yield lines on its run before and after, on the same TST.
+    """Run a notebook, and yield lines that compare its run before and after on the same TST.
 
-    The run as it was is kept in ``runs/.before``.
+    The earlier run stays in ``runs/.before``.
 
     Raises
     ------
     RetrainingError
-        If the notebook stops; its run is then as it was.
+        If the notebook stops; the earlier run is then restored.
     """
     import papermill
     from papermill.exceptions import PapermillExecutionError

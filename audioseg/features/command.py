@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         default="auto",
         metavar="auto|audioset|mini|PATH",
-        help="auto is Google's VGGish if `make vggish` has fetched it, else the small network "
-        "that comes with the course; or a VGGish checkpoint (default: %(default)s)",
+        help="the embedding: auto takes Google's VGGish if `make vggish` has fetched it, else "
+        "mini, the course's own; PATH is a VGGish checkpoint (default: %(default)s)",
     )
     parser.add_argument(
         "--hop",
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace, source_class: type | None = None) -> int:
 
 
 def report(summary) -> None:
-    """Print what there is, what was done, and what failed."""
+    """Print the data set, what this run did, and what failed."""
     dataset = summary.dataset
     print(f"embeddings: {dataset['weights']} ({dataset['weights_sha256'][:12]})")
     for split, entry in dataset["splits"].items():

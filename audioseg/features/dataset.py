@@ -1,9 +1,8 @@
-"""The TFRecord files of a corpus, read back, and what says how they were made.
+"""Read the TFRecord files of a corpus back, and check how they were made.
 
-Whoever trains reads a split with :func:`load_split` (whole), :func:`read_split` (recording by
-recording) or :func:`stream_split` (batch by batch, for what does not fit into memory).
-``dataset.json`` beside the files says how they were made (:func:`read_dataset`), and what does not
-fit together is refused.
+Training reads a split with :func:`load_split` (whole), :func:`read_split` (recording by recording)
+or :func:`stream_split` (batch by batch, if it does not fit into memory). ``dataset.json`` beside
+the files says how they were made (:func:`read_dataset`); files that do not match it are refused.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ MAKE = "run 02-feature-extraction-vggish_embedding.py"
 
 
 class DatasetError(CourseError):
-    """Records that are missing or do not fit; one sentence that says what to do."""
+    """Records are missing or do not fit; one sentence that says what to do."""
 
 
 class Recording(NamedTuple):
@@ -90,18 +89,18 @@ def read_dataset(
     hop_seconds: float | None = None,
     weights_sha256: str | None = None,
 ) -> dict:
-    """Read ``dataset.json``, which says how records were made, and check that they fit.
+    """Read ``dataset.json``, which says how the records were made, and check that they fit.
 
     Parameters
     ----------
     folder : str or PathLike
         Where the records are.
     classes : sequence of str, optional
-        The classes that are expected.
+        The expected classes.
     hop_seconds : float, optional
-        The hop that is expected.
+        The expected hop.
     weights_sha256 : str, optional
-        The weights that are expected, by their SHA-256.
+        The SHA-256 of the expected weights.
 
     Returns
     -------
@@ -163,12 +162,12 @@ def read_split(
     split : str
         TRN, VAL or TST.
     **expected
-        What :func:`read_dataset` shall check.
+        Checked by :func:`read_dataset`.
 
     Yields
     ------
     Recording
-        In the order of the names; what was cut into examples of an hour is whole again.
+        In the order of the names, and whole, however many examples a recording has.
 
     Raises
     ------
@@ -201,9 +200,9 @@ def load_split(
     folder, split, **expected
         As for :func:`read_split`, and so are the errors.
     keep_ignored : bool
-        Whether windows whose label is no class (-1) stay in their places. By default they are
-        left out, as they teach nothing; a recording ends before them, and what comes after is
-        one more of the same name, so that nothing learns from neighbours that are none.
+        Whether to keep windows whose label is no class (-1). By default they are left out, as
+        they teach nothing. The recording then ends before them, and the rest counts as another
+        one of the same name, so that no network sees neighbours that are none.
 
     Returns
     -------
@@ -239,7 +238,7 @@ def stream_split(
     shard: tuple[int, int] = (0, 1),
     **expected,
 ) -> tf.data.Dataset:
-    """Read a split as a stream of batches, for a corpus that does not fit into memory.
+    """Read a split as a stream of batches, if a corpus does not fit into memory.
 
     Parameters
     ----------
@@ -292,7 +291,7 @@ def stream_split(
 
 
 def _open_split(folder: str | os.PathLike, split: str, expected: dict) -> tuple[dict, Path]:
-    """Return what dataset.json says, and the split's file."""
+    """Return the contents of dataset.json, and the split's file."""
     dataset = read_dataset(folder, **expected)
     path = Path(folder) / f"{split}.tfrecord"
     said = dataset["splits"].get(split)

@@ -1,8 +1,8 @@
-"""Feature extraction over a whole corpus: what is missing is made, all is joined and described.
+"""Feature extraction for a whole corpus: make what is missing, join and describe everything.
 
-:func:`run` finds the recordings, has those worked on that have no valid part (``parts``), joins
-the parts of a split, in the order of their names, into its TFRecord file, and writes
-``dataset.json``. Parts may be removed at any time; what they hold is made anew when it is needed.
+:func:`run` finds the recordings, embeds those without a valid part (``parts``), joins the parts of
+a split, in the order of their names, into its TFRecord file, and writes ``dataset.json``. Parts may
+be removed at any time; they are made again when needed.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ VERSIONED = ("tensorflow", "keras", "numpy", "scipy", "soundfile", "av", "resamp
 
 @dataclass
 class Summary:
-    """What a run did.
+    """The result of a run.
 
     Attributes
     ----------
     dataset : dict
         The contents of dataset.json.
     new : int
-        Recordings that were worked on, successfully.
+        Recordings that this run embedded.
     seconds : float
         How long that took.
     windows, hours : float
@@ -218,14 +218,14 @@ def _splits(corpus: Path, splits: Sequence[str] | None) -> list[str]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed runs were just writing."""
+    """Remove the unfinished files of killed runs."""
     for pattern in (".*.part.*", "parts/*/.*.part.*"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
 
 
 def _made(settings: Settings, description: dict[str, str]) -> dict:
-    """Return the part of dataset.json that says how records are made."""
+    """Return the settings that dataset.json records."""
     return {
         "format": DATASET_FORMAT,
         **settings.classes.said(),
@@ -241,12 +241,12 @@ def _made(settings: Settings, description: dict[str, str]) -> dict:
 
 
 def _compare(folder: Path, made: dict, splits: Sequence[str], overwrite: bool) -> dict | None:
-    """Return the old dataset.json, where it has been made in the same way.
+    """Return the old dataset.json, if it was made with the same settings.
 
     Raises
     ------
     DatasetError
-        If it was made in another way, and may not be overwritten or not wholly.
+        If the settings differ, and not everything may be overwritten.
     """
     path = folder / "dataset.json"
     if not path.exists():
@@ -291,7 +291,7 @@ def _write_dataset(
     *,
     overwrite: bool,
 ) -> dict:
-    """Join the parts of each split, and say in dataset.json what was made."""
+    """Join the parts of each split, and describe them in dataset.json."""
     path = folder / "dataset.json"
     listed = [
         {"split": done.task.split, "recording": done.task.name, "reason": done.reason}
@@ -341,7 +341,7 @@ def _write_dataset(
 
 
 def _entry(parts: Sequence[Done], classes: Sequence[str]) -> dict:
-    """Return what dataset.json says on a split."""
+    """Return the entry of a split in dataset.json."""
     infos = [done.info for done in parts]
     counts = np.sum([info["counts"] for info in infos], axis=0) if infos else [0] * len(classes)
     together = "".join(info["fingerprint"] for info in infos)
@@ -356,7 +356,7 @@ def _entry(parts: Sequence[Done], classes: Sequence[str]) -> dict:
 
 
 def _join(path: Path, parts: Sequence[Done]) -> dict:
-    """Put the parts one behind the other, which makes a TFRecord file; return size and SHA-256."""
+    """Concatenate the parts to a TFRecord file; return its size and SHA-256."""
     with replacing(path) as aside:
         with aside.open("wb") as whole:
             for done in parts:
@@ -411,7 +411,7 @@ class _Bar:
 
 
 def _version_of(name: str) -> str:
-    """Return the version of an installed package, whose build without GPU code counts as well."""
+    """Return the version of an installed package, or of its build without GPU code."""
     for build in (name, f"{name}-cpu"):
         try:
             return importlib.metadata.version(build)

@@ -1,9 +1,9 @@
-"""One recording each: found, embedded, kept aside as a part.
+"""Parts: the embeddings of one recording each.
 
 A *part* is ``parts/<split>/<recording>.tfrecord``, the examples of one recording, and a ``.json``
-beside it that says what they were made from and is written last. A part is used again as long as
-audio, label track and settings are the same, so a killed run goes on where it stopped, and ends in
-the bytes of a run that was never killed. :mod:`audioseg.features.extraction` joins the parts.
+beside it, written last, which says what they were made from. A part is used again as long as audio,
+label track and settings are the same. So after a killed run, the next one goes on where it stopped
+and ends in the same bytes. :mod:`audioseg.features.extraction` joins the parts.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Stamp = list  # bytes, time of the last change in nanoseconds, SHA-256
 
 @dataclass(frozen=True)
 class Source:
-    """Where embeddings come from; made anew in every worker process.
+    """The source of embeddings; every worker process makes its own.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Task:
-    """A recording to work on.
+    """A recording to embed.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Settings:
-    """What all recordings of a run have in common, and what their bytes depend on.
+    """The settings that all recordings of a run share, on which their bytes depend.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class Settings:
     classes: Classes = COURSE
 
     def fingerprint(self, task: Task, stamps: Sequence[Stamp]) -> str:
-        """Return the SHA-256 of everything that a recording's examples depend on."""
+        """Return the SHA-256 of all that a recording's examples depend on."""
         made_from = [
             DATASET_FORMAT,
             feat_ext.FRONT_END,
@@ -123,7 +123,7 @@ class Settings:
 
 
 class Done(NamedTuple):
-    """A recording that has been worked on: ``info`` as its part says it, or why it failed."""
+    """A recording that is done: ``info``, as in its part, or why it failed."""
 
     task: Task
     info: dict | None
@@ -182,7 +182,7 @@ def find_tasks(corpus: Path, split: str, folder: Path) -> tuple[list[Task], list
 
 
 def finished(task: Task, settings: Settings) -> Done | None:
-    """Return what a part says, if there is one and it still holds."""
+    """Return the information of a part, if there is a valid one."""
     try:
         info = json.loads(_info_path(task).read_text(encoding="utf-8"))
         stamps = stamps_of(task, info["stamps"])
@@ -212,11 +212,11 @@ def stamps_of(task: Task, known: Sequence[Stamp] = ()) -> list[Stamp]:
 
 
 def fix_threads(threads: int = 0) -> int:
-    """Set, or else find out, how many threads TensorFlow uses for one operation.
+    """Set the number of threads that TensorFlow uses for one operation, or find it out.
 
-    Sums are shared out among the threads, so their number shows in the last bit. A run decides on
-    it once, and all its workers take the same, however many cores they have; that is also why
-    several workers on one machine have more threads than it has cores.
+    Threads share out sums, so their number shows in the last bit. A run decides on it once, and
+    all its workers take the same, however many cores they have. That is why several workers on one
+    machine have more threads than it has cores.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def work_on(
     source: Source,
     progress: Callable[[float, int], None] = lambda seconds, windows: None,
 ) -> Done:
-    """Embed a recording and write its part; what is wrong with it is returned, not raised.
+    """Embed a recording and write its part; return, not raise, an error in the recording.
 
     Raises
     ------
@@ -326,7 +326,7 @@ def cannot_write(folder: Path, error: Exception) -> DatasetError:
 
 
 class Examples:
-    """The examples of a recording, an hour each at most, and what was found on the way.
+    """The examples of a recording, of an hour each at most, and its counts.
 
     The audio is read, embedded and forgotten block by block, so memory does not grow with its
     length. Iterate once; then ``seconds``, ``windows``, ``padded`` (whether it was shorter than a
@@ -335,7 +335,7 @@ class Examples:
     Raises
     ------
     AudioError, LabelError
-        While iterating: if the recording or its label track cannot be read or do not belong
+        While iterating, if the recording or its label track cannot be read, or they do not belong
         together.
     """
 
@@ -372,7 +372,7 @@ class Examples:
             yield self._example(np.concatenate(chunks), track)
 
     def _counted(self, stream: EmbeddingStream) -> Iterator[np.ndarray]:
-        """Pass the chunks of a stream on, and say what came."""
+        """Pass on the chunks of a stream, and count them."""
         samples = 0
         for chunk in stream:
             self._progress((stream.samples - samples) / feat_ext.SAMPLE_RATE, len(chunk))

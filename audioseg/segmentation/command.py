@@ -1,6 +1,6 @@
-"""Tell what is heard when in recordings, with a trained run: label tracks, tables, RTTM.
+"""Segment recordings with a trained run: label tracks, tables, RTTM.
 
-Takes audio files of any length and format, and folders of them.
+Takes audio files of any length and common format, and folders of them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import TextIO
 from audioseg.errors import ArgumentError
 from audioseg.segmentation import METHODS
 
-EPILOG = "Interrupted at any point, what has been written is complete."
+EPILOG = "If interrupted, the files that it has written are complete."
 OUTPUT_FOLDER = Path("segmented")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``audioseg segment``."""
-    parser.set_defaults(goes_on="what has been written is complete")
-    parser.add_argument("paths", nargs="+", metavar="FILE", help="audio, or a folder of it")
+    parser.set_defaults(goes_on="the files written so far are complete")
+    parser.add_argument("paths", nargs="+", metavar="FILE", help="an audio file, or a folder")
     parser.add_argument(
         "--run", metavar="NAME", help="which of runs/ to use (default: the best one on VAL)"
     )
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--smooth",
         choices=METHODS,
         metavar="|".join(METHODS),
-        help="how to make labels of probabilities (default: as chosen in 04, else viterbi)",
+        help="how to smooth the network's answers (default: as 04 chose, else viterbi)",
     )
     parser.add_argument(
         "--out",
@@ -46,35 +46,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("txt", "csv", "rttm", "textgrid", "eaf"),
         default=(),
         metavar="FORMAT",
-        help="besides txt (Audacity), csv and rttm, which are always written: textgrid (Praat), "
-        "eaf (ELAN)",
+        help="write textgrid (Praat) or eaf (ELAN) too; txt (Audacity), csv and rttm are always "
+        "written",
     )
     parser.add_argument(
         "--review",
         type=float,
         metavar="MINUTES",
-        help="write beside the labels which stretches to correct first, so many minutes of them: "
-        "where the network is least sure (<name>.review.txt)",
+        help="mark the stretches to correct first: as many minutes as named, where the network "
+        "is least sure (<name>.review.txt)",
     )
     parser.add_argument(
         "--weights",
         metavar="auto|audioset|mini|PATH",
-        help="the embedding (default: the one that the run was trained on)",
+        help="the embedding (default: that of the run)",
     )
     parser.add_argument(
         "--html",
         action="store_true",
-        help="write a page to look at and to send too; of a folder, an index as well",
+        help="write a page for each recording too, to look at and to send; for a folder, an index",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Segment one recording after the other, and say so; return the exit status."""
+    """Segment one recording after the other, with a line on each; return the exit status."""
     if options.review is not None and not 0 < options.review < float("inf"):
-        raise ArgumentError(f"--review is {options.review:g}: give minutes, more than 0.")
+        raise ArgumentError(f"--review is {options.review:g}: give a number of minutes above 0.")
     recordings = find_recordings(options.paths, options.out)
     _make_folder(options.out)
-    from tqdm import tqdm  # only now, with TensorFlow: a wrong argument shows at once
+    from tqdm import tqdm  # after the arguments, as TensorFlow takes seconds to import
 
     from audioseg.segmentation import formats, pages, review, segmenter, segments
 
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
         for sentence in formats.lost(result, (*formats.ALWAYS, *options.format)):
             print(f"  note: {sentence}.")
         if result.cancelled:
-            print("  its channels cancel each other (opposite phase): the louder one was taken.")
+            print("  its channels cancel each other (opposite phase): this is the louder one.")
         if result.broken:
             failed += 1
             print(f"error: {result.broken}", file=sys.stderr)
@@ -120,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _write_reviews(doubts: Sequence, minutes: float) -> Iterator[str]:
-    """Write which stretches to correct, remove what an earlier call chose; yield lines on it."""
+    """Write the stretches to correct, remove those of an earlier call; yield a line on each."""
     from audioseg.labels import write_label_track
     from audioseg.segmentation import review
 
@@ -135,24 +135,24 @@ def _write_reviews(doubts: Sequence, minutes: float) -> Iterator[str]:
 
 
 def _make_folder(out: Path) -> None:
-    """Make a folder to write into, before anything takes time."""
+    """Create the output folder, before any long work starts."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArgumentError(
-            f"--out {out} is no folder and cannot be made one ({error.strerror}): name another."
+            f"--out {out} cannot be used as a folder ({error.strerror}): name another."
         ) from None
     if not os.access(out, os.W_OK):
-        raise ArgumentError(f"--out {out} is a folder that you may not write to: name another.")
+        raise ArgumentError(f"--out {out}: you may not write to this folder: name another.")
 
 
 @contextmanager
 def _quiet_libraries() -> Iterator[TextIO]:
-    """Keep off the terminal what C libraries write to it, and yield it for what we write.
+    """Silence the C libraries on the terminal, and yield the terminal for our own lines.
 
-    libmpg123 tells how it tries to go on in a damaged file, where we say that it is damaged.
+    libmpg123 reports each attempt to go on in a damaged file; we report the damage once.
     """
-    terminal = os.fdopen(os.dup(2), "w", errors="backslashreplace")  # names may be no text
+    terminal = os.fdopen(os.dup(2), "w", errors="backslashreplace")  # names may be no valid text
     with terminal, Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
         try:
@@ -162,26 +162,26 @@ def _quiet_libraries() -> Iterator[TextIO]:
 
 
 def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple[Path, Path]]:
-    """Find the recordings that the command line names, and where their labels shall go.
+    """Find the recordings that the command line names, and where their labels go.
 
     Parameters
     ----------
     paths : sequence of str or PathLike
-        Audio files, and folders in which audio is looked for, in folders of folders too.
+        Audio files, and folders, which are searched with all folders in them.
     out : Path
-        Where the labels go. What lies in a folder keeps its place within it.
+        Where the labels go. A file in a folder keeps its place within it.
 
     Returns
     -------
     list of (Path, Path)
-        Each recording, and its labels' place and name without a suffix. Where two recordings
-        differ in their suffix only, it stays part of the name.
+        Each recording, and the path of its labels without a suffix. If two recordings differ only
+        in their suffix, it stays part of the name.
 
     Raises
     ------
     ArgumentError
-        If there is nothing at a path, two recordings would get the same labels, or a label track
-        that lies beside a recording would be replaced.
+        If a path holds nothing, if two recordings would get the same label files, or if a label
+        track beside a recording would be replaced.
     """
     found: list[tuple[Path, Path]] = []
     for path in map(Path, paths):
@@ -202,20 +202,20 @@ def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple
     for (path, _), target in zip(found, targets, strict=True):
         if targets.count(target) > 1:
             raise ArgumentError(
-                f"{path} and another recording of that name would both be written to "
-                f"{target}.txt: do them one after the other, each with an --out of its own."
+                f"{path} and another recording of that name would both write {target}.txt: "
+                "segment them one after the other, each with its own --out."
             )
         track = Path(f"{target}.txt")
         if track.exists() and track.resolve().parent == path.resolve().parent:
             raise ArgumentError(
-                f"{track} is a label track beside its recording and would be replaced: name "
-                "another folder with --out."
+                f"{track}, a label track beside its recording, would be replaced: name another "
+                "folder with --out."
             )
     return [(path, target) for (path, _), target in zip(found, targets, strict=True)]
 
 
 def _audio_in(folder: Path) -> Iterator[Path]:
-    """Find audio in a folder and its folders, but for hidden ones."""
+    """Find audio in a folder and all folders in it, except hidden ones."""
     from audioseg import audio
 
     for path in sorted(folder.rglob("*")):

@@ -1,4 +1,4 @@
-"""Evaluation: a run's answers against the label tracks of a split, and where they go wrong.
+"""Evaluation: compare a run's answers with the label tracks of a split, and find its mistakes.
 
 Conventions as in ``scores``. Frames are :class:`audioseg.features.dataset.Frames`: the windows of
 several recordings, one recording after the other.
@@ -35,18 +35,18 @@ CANDIDATES: dict[str, dict[str, Any]] = {
 
 
 class EvaluationError(CourseError):
-    """Tables and records that do not belong together; one sentence that says what to do."""
+    """Tables and records do not belong together; one sentence says what to do."""
 
 
 class Reference(NamedTuple):
-    """What is heard when in a recording, without gaps, and how long it is."""
+    """The label track of a recording, without gaps, and the recording's length."""
 
     track: list[Segment]
     seconds: float
 
 
 class Estimate(NamedTuple):
-    """What a run says of each frame, and of each recording; and the names of its classes."""
+    """A run's labels of all frames, its tracks of all recordings, and the names of its classes."""
 
     labels: np.ndarray
     tracks: list[list[Segment]]
@@ -68,7 +68,7 @@ def references(folder: str | os.PathLike, split: str, names: Sequence[str]) -> l
     Returns
     -------
     list of Reference
-        In the order of the names. Time that is to be ignored has a label that is no class.
+        In the order of the names. Ignored time has a label that is no class.
 
     Raises
     ------
@@ -79,8 +79,8 @@ def references(folder: str | os.PathLike, split: str, names: Sequence[str]) -> l
     missing = [name for name in names if name not in table.index]
     if missing:
         raise EvaluationError(
-            f"{Path(folder) / 'recordings.csv'} has no recording {missing[0]}, which the records "
-            "have: run 02 again, on the corpus as it is now."
+            f"{Path(folder) / 'recordings.csv'} lacks the recording {missing[0]}, but the records "
+            "have it: run 02 again, on the corpus as it is now."
         )
     classes, found = read_classes(folder), []
     for name in names:
@@ -140,13 +140,13 @@ def excerpts(
     reference : sequence of Reference
         As :func:`references` returns it.
     seconds : float
-        How long an excerpt is, 0.975 or more. What is left of a recording is left out; one that
-        is shorter stays whole.
+        The length of an excerpt, 0.975 or more. The rest of a recording is left out; a shorter
+        recording stays whole.
 
     Returns
     -------
     tuple of (Frames, list of Reference)
-        The windows that lie within an excerpt, and what is heard in it.
+        The windows inside each excerpt, and the reference of each excerpt.
     """
     hop = frames.hop_seconds
     # a small part of a hop is rounding
@@ -176,12 +176,12 @@ def excerpts(
 
 
 def score(frames: Frames, reference: Sequence[Reference], estimate: Estimate) -> dict[str, float]:
-    """Return the scores that are compared: of frames, of events, of seconds.
+    """Return the scores of frames, of events and of seconds.
 
     Parameters
     ----------
     frames : Frames
-        The frames, with their labels. What is labelled -1 does not count, nor do events there.
+        The frames, with their labels. Frames with the label -1 do not count, nor do events there.
     reference : sequence of Reference
         As :func:`references` returns it.
     estimate : Estimate
@@ -217,7 +217,7 @@ def conditions(
     reference: Sequence[Reference],
     classes: Sequence[str],
 ) -> pd.DataFrame:
-    """Say of each frame what is known about it, to see where a run goes wrong.
+    """Return what the corpus knows about each frame, to see where a run goes wrong.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def conditions(
     -------
     pd.DataFrame
         One row a frame: ``recording`` (its name), ``time`` (of the window's centre), ``label``
-        (a category, in the order of the classes; empty where it is to be ignored),
+        (a category, in the order of the classes; empty where it is ignored),
         ``to_boundary`` (seconds to the nearest change), and from ``segments.csv`` ``voice``,
         ``artist``, ``speech_to_music_db`` and ``narrow_band``, empty where they do not apply.
     """
@@ -263,7 +263,7 @@ def conditions(
 
 
 def by_group(about: pd.DataFrame, right: np.ndarray, column: str) -> pd.DataFrame:
-    """Return how much is heard of each voice or artist, and how much of that is right.
+    """Return the number of windows of each voice or artist, and the share that is right.
 
     Parameters
     ----------
@@ -299,12 +299,12 @@ def worst_stretch(
     hop_seconds : float
         From one frame to the next.
     seconds : float
-        How long a stretch.
+        The length of the stretch.
 
     Returns
     -------
     tuple of (int, float)
-        The number of the recording, and where the stretch starts, in seconds.
+        The number of the recording, and the start of the stretch in seconds.
     """
     best, where = -1.0, (0, 0.0)
     for number in np.unique(recording):
@@ -324,5 +324,5 @@ def _read_table(path: Path) -> pd.DataFrame:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise EvaluationError(
-            f"{path} cannot be read ({error}): run notebook 01 again, it writes it."
+            f"{path} cannot be read ({error}): run notebook 01 again, which writes it."
         ) from None

@@ -25,7 +25,7 @@ def sureness(result: Segmentation) -> list[float]:
 
 
 def lost(result: Segmentation, forms: Sequence[str]) -> list[str]:
-    """Return a sentence for each thing that a form cannot hold of this segmentation."""
+    """Return a sentence for each thing that a format loses of this segmentation."""
     blank = sorted({s.label for s in result.track if any(c.isspace() for c in s.label)})
     said = []
     if "rttm" in forms and blank:
@@ -44,14 +44,14 @@ def export(
     more: Sequence[str] = (),
     recording: str | None = None,
 ) -> list[Path]:
-    """Write a segmentation in each of :data:`ALWAYS`, and in what else is asked for.
+    """Write a segmentation in all formats of :data:`ALWAYS`, and in others if asked to.
 
     Parameters
     ----------
     result : Segmentation
         As :func:`audioseg.segmentation.segments.segment` returns it.
     stem : str or PathLike
-        The files' place and name, without a suffix.
+        The path of the files, without a suffix.
     more : sequence of str
         Of :data:`MORE`.
     recording : str, optional
@@ -77,7 +77,7 @@ def export(
             text = FORMS[f".{form}"].write(result.track, name, result.seconds)
         try:
             with replacing(path) as aside:
-                # a recording may have a name that no text can hold
+                # a recording's name may be no valid text
                 aside.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
         except OSError as error:
             raise SegmentationError(

@@ -1,4 +1,4 @@
-"""A segmentation as a page to look at and to send."""
+"""A segmentation as a web page, to look at and to send."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write(
     about: Mapping[str, str] | None = None,
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> list[Path]:
-    """Write the page of a recording, and beside it the sound of a long one.
+    """Write the page of a recording; the sound of a long one goes into a file beside it.
 
     Parameters
     ----------
@@ -31,13 +31,13 @@ def write(
     result : Segmentation
         As :func:`audioseg.segmentation.segments.segment` returns it.
     stem : str or PathLike
-        The page's place and name, without a suffix.
+        The path of the page, without a suffix.
     files : sequence of Path
-        The label files, which the page holds too.
+        The label files; the page holds copies.
     about : mapping of str to str, optional
-        What else the page says, as the run's name.
+        What else the page says, such as the run's name.
     progress : callable
-        Told the seconds of audio that have been read, now and then.
+        Called with the seconds of audio read since the last call.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def write(
 
 
 def note_on(recording: str | os.PathLike, result: Segmentation) -> str:
-    """Return what is to be known of a recording, without the folder that it is in."""
+    """Return the note on a recording, without the folder it is in."""
     notes = [result.broken.replace(os.fspath(recording), Path(recording).name)]
     if result.cancelled:
         notes.append("The channels cancel each other (opposite phase): the louder one was taken.")

@@ -1,4 +1,4 @@
-"""What to look at first: the stretches of recordings where a network is least sure."""
+"""Choose what to review first: the stretches where a network is least sure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Doubt(NamedTuple):
     Attributes
     ----------
     place : Path
-        Where its label tracks are, without a suffix.
+        The path of its label tracks, without a suffix.
     seconds : float
         Its length.
     hop_seconds : float
@@ -37,7 +37,7 @@ class Doubt(NamedTuple):
 
 
 def doubt(probabilities: np.ndarray) -> np.ndarray:
-    """Return how unsure a network is of each frame: 1 less the lead of its first choice.
+    """Return how unsure a network is of each frame: 1 minus the lead of its first choice.
 
     Parameters
     ----------
@@ -57,21 +57,21 @@ def doubt(probabilities: np.ndarray) -> np.ndarray:
 def stretches(
     doubts: Sequence[Doubt], *, minutes: float, stretch_seconds: float = STRETCH_SECONDS
 ) -> list[list[Segment]]:
-    """Choose the stretches that are worth correcting first.
+    """Choose the stretches to correct first.
 
     Parameters
     ----------
     doubts : sequence of Doubt
         Of any number of recordings.
     minutes : float
-        How much to choose, of all recordings together.
+        How many minutes to choose, from all recordings together.
     stretch_seconds : float
-        How long a stretch is; the last of a recording may be shorter.
+        The length of a stretch; the last of a recording may be shorter.
 
     Returns
     -------
     list of list of Segment
-        For each recording the stretches, by time; labelled with their rank, 1 the least sure.
+        The stretches of each recording, by time. Their labels are their ranks; 1 is the least sure.
     """
     found = []
     for number, (_, seconds, hop_seconds, values) in enumerate(doubts):

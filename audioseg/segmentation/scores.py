@@ -1,15 +1,15 @@
-"""Scores of segments: how near an estimated track comes to the reference.
+"""Scores of segments: how close an estimated track comes to the reference.
 
 *Event scores* ask for each stretch of one class whether the estimate has one that starts and ends
 where it should. *Segment scores* ask for each second which classes occur in it. Both are those of
 Mesaros, Heittola & Virtanen, "Metrics for polyphonic sound event detection", Applied Sciences
 6(6), 2016, with every class in turn an event. *Boundary scores* ask where anything changes.
 
-What is paired with what is found by mir_eval. The library of the paper's authors, sed_eval, is no
-longer maintained, and seconds are in no other: the tests hold what it said.
+mir_eval finds the pairs. The library of the paper's authors, sed_eval, is no longer maintained, and
+no other library has segment scores; the tests hold sed_eval's results.
 
 Conventions: tracks are lists of ``Segment``, pairs are (reference, estimate) of one recording
-each, times are in seconds. A score that has nothing to count is ``nan``.
+each, times are in seconds. A score without anything to count is ``nan``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class EventScores(NamedTuple):
 def whole_track(
     segments: Sequence[Segment], duration: float, background: str = "noise"
 ) -> list[Segment]:
-    """Fill the gaps of a label track, and join what is of one class and touches.
+    """Fill the gaps of a label track, and join neighbours of one class.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def whole_track(
     duration : float
         The recording's length.
     background : str
-        What the gaps are; ``noise`` in the course's corpus.
+        The class of the gaps; ``noise`` in the course's corpus.
 
     Returns
     -------
@@ -78,14 +78,14 @@ def whole_track(
 def without(
     track: Sequence[Segment], reference: Sequence[Segment], classes: Sequence[str]
 ) -> list[Segment]:
-    """Cut out of a track what the reference has no class for, so that it is not scored.
+    """Cut the time without a class in the reference out of a track, so that it is not scored.
 
     Parameters
     ----------
     track : sequence of Segment
         An estimate.
     reference : sequence of Segment
-        Without gaps; time whose label is none of the classes is to be ignored.
+        Without gaps; a label that is none of the classes marks time to ignore.
     classes : sequence of str
         The classes.
 
@@ -226,7 +226,7 @@ def boundaries(track: Sequence[Segment]) -> np.ndarray:
 
 
 def distance_to_boundary(track: Sequence[Segment], times: np.ndarray) -> np.ndarray:
-    """Return how far each time is from the nearest boundary of a track.
+    """Return the distance of each time from the nearest boundary of a track.
 
     Parameters
     ----------
@@ -247,12 +247,12 @@ def distance_to_boundary(track: Sequence[Segment], times: np.ndarray) -> np.ndar
 def novelty(embedding: np.ndarray, *, kernel_frames: int) -> np.ndarray:
     """Return how much a recording changes at each frame, without knowing any class.
 
-    The self-similarity (cosine) of the frames is correlated along its diagonal with a
-    checkerboard under a Gaussian: high where the frames before resemble each other, the frames
-    after resemble each other, and the two do not (Foote, "Automatic audio segmentation using a
-    measure of audio novelty", ICME 2000). librosa has no such curve. The checkerboard is the
-    outer product of one curve with itself, so neither it nor the similarities need to be
-    computed: the sum is the squared length of what the curve makes of the frames.
+    The self-similarity (cosine) of the frames is correlated along its diagonal with a checkerboard
+    under a Gaussian. The result is high where the frames before resemble each other, the frames
+    after resemble each other, and the two groups differ (Foote, "Automatic audio segmentation
+    using a measure of audio novelty", ICME 2000). librosa has no such curve. The checkerboard is
+    the outer product of one curve with itself, so neither it nor the similarities are computed:
+    correlate the frames with the curve, and take the squared length.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ def novelty(embedding: np.ndarray, *, kernel_frames: int) -> np.ndarray:
 
 
 def _event_scores(hits: np.ndarray, occurs: np.ndarray, claimed: np.ndarray) -> EventScores:
-    """Make scores of counts by class."""
+    """Compute scores from counts by class."""
     with np.errstate(invalid="ignore"):  # 0 / 0 is nan, and never more hits than events
         by_class = 2 * hits / (occurs + claimed)
         by_class[occurs == 0] = np.nan

@@ -1,4 +1,4 @@
-"""A run made ready to segment: its network, its embedding, and how to smooth."""
+"""A run that is ready to segment: its network, its embedding, its smoothing."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class Segmenter(NamedTuple):
-    """What segments recordings.
+    """Segments recordings with one run.
 
     Attributes
     ----------
     run : Run
         As :func:`audioseg.training.runs.load` returns it.
     embedding : Embedding
-        The one it was trained on.
+        The run's embedding.
     smoothing : str
-        How its answers are smoothed, by name.
+        The name of a smoothing.
     """
 
     run: Run
@@ -39,7 +39,7 @@ class Segmenter(NamedTuple):
 
     @property
     def about(self) -> dict[str, str]:
-        """What a page says of it."""
+        """The facts that a page gives."""
         return {
             "run": self.run.name,
             "embedding": self.embedding.name,
@@ -67,16 +67,16 @@ def load(
     weights: str | os.PathLike | None = None,
     smoothing: str | None = None,
 ) -> Segmenter:
-    """Make a run ready.
+    """Load a run and its embedding.
 
     Parameters
     ----------
     name : str or PathLike, optional
-        Which of ``runs/``; by default the best on VAL.
+        A run in ``runs/``; by default the best one on VAL.
     weights : str or PathLike, optional
-        The embedding; by default the one the run was trained on.
+        The embedding; by default the run's.
     smoothing : str, optional
-        A method or a candidate of 04; by default as chosen there, else ``viterbi``.
+        A method, or a candidate of 04; by default the one that 04 chose, else ``viterbi``.
 
     Returns
     -------

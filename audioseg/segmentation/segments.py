@@ -1,4 +1,4 @@
-"""Segment a recording with a trained run: what is heard when."""
+"""Segment a recording with a trained run."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PRIOR_WEIGHT = 0.9
 
 
 class SegmentationError(CourseError):
-    """A recording that cannot be segmented; one sentence that says what to do."""
+    """A recording cannot be segmented; one sentence says what to do."""
 
 
 class Segmentation(NamedTuple):
-    """What is heard when in a recording.
+    """The segments of a recording.
 
     Attributes
     ----------
@@ -43,14 +43,14 @@ class Segmentation(NamedTuple):
     labels : np.ndarray [shape=(n,)]
         The class of each frame, smoothed.
     track : list of Segment
-        They cover the recording without gaps.
+        The segments; they cover the recording without gaps.
     classes : Classes
         Those of the run.
     broken : str
-        Where the recording breaks off, the sentence that says so; the rest is then of what comes
-        before.
+        If the recording breaks off, a sentence that says where; all else then describes what
+        comes before.
     cancelled : bool
-        Whether its channels cancel each other somewhere, so that the louder one was taken.
+        Whether its channels cancel each other somewhere; the louder one is taken there.
     """
 
     name: str
@@ -72,7 +72,7 @@ def embedding_for(run: Run, weights: str | os.PathLike | None = None) -> Embeddi
     run : Run
         As :func:`audioseg.training.runs.load` returns it.
     weights : str or PathLike, optional
-        Where it is; by default what the run says. A run on a checkpoint of your own needs it.
+        The embedding; by default the one that the run names. A run on your own checkpoint needs it.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def embedding_for(run: Run, weights: str | os.PathLike | None = None) -> Embeddi
     Raises
     ------
     SegmentationError
-        If it is another one: the run's network would see numbers that mean nothing to it.
+        If it is another embedding: its numbers would mean nothing to the run's network.
     """
     from vggish.embedding import load_embedding
 
@@ -91,7 +91,7 @@ def embedding_for(run: Run, weights: str | os.PathLike | None = None) -> Embeddi
         raise SegmentationError(
             f"the run {run.name} was trained on the embedding {run.config['weights']} "
             f"({expected[:12]}), but {weights or embedding.name} is {embedding.sha256[:12]}: name "
-            "the right one with --weights, or train on what 02 makes now."
+            "the right one with --weights, or train on the records that 02 writes now."
         )
     return embedding
 
@@ -104,7 +104,7 @@ def track_of(
     method: str,
     **options: float,
 ) -> tuple[np.ndarray, list[Segment]]:
-    """Smooth the probabilities of one recording, and make a track of them.
+    """Smooth the probabilities of one recording, and turn them into a track.
 
     Parameters
     ----------
@@ -153,8 +153,8 @@ def segment(
 ) -> Segmentation:
     """Segment a recording.
 
-    The audio is read, embedded and forgotten block by block; what stays is 128 bytes a window,
-    4 MB an hour. A recording that is damaged or breaks off is segmented as far as it can be read.
+    The audio is read, embedded and released block by block; 128 bytes a window stay, 4 MB an hour.
+    A recording that is damaged or breaks off is segmented as far as it can be read.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def segment(
     method : str
         How to smooth; see :func:`audioseg.segmentation.smoothing.smooth`.
     progress : callable
-        Told the seconds of audio that have been added, now and then.
+        Called with the seconds of audio read since the last call.
     **options
         ``seconds`` or ``evidence``, for :func:`audioseg.segmentation.smoothing.smooth`.
 
@@ -213,7 +213,7 @@ def segment(
 
 
 def shares(track: Sequence[Segment], classes: Sequence[str]) -> dict[str, float]:
-    """Return what part of the time each class has."""
+    """Return each class's share of the time."""
     whole = sum(s.end - s.start for s in track)
     return {
         name: sum(s.end - s.start for s in track if s.label == name) / whole for name in classes

@@ -1,4 +1,4 @@
-"""Smoothing: frame-by-frame class probabilities to labels that change as rarely as the world does.
+"""Smoothing: from probabilities frame by frame to labels that change as rarely as the world does.
 
 A network that looks at one window at a time flickers. Three remedies, from plain to principled:
 a median over time, a minimum duration, and the most likely path through a hidden Markov model
@@ -22,7 +22,7 @@ TINY = 1e-9  # keeps the logarithm of an impossible thing finite
 
 
 class SmoothingError(CourseError):
-    """A smoothing that cannot be done; one sentence with the value and what to do."""
+    """Smoothing is impossible; one sentence with the value and what to do."""
 
 
 def median(probabilities: np.ndarray, *, seconds: float, hop_seconds: float) -> np.ndarray:
@@ -50,14 +50,14 @@ def median(probabilities: np.ndarray, *, seconds: float, hop_seconds: float) -> 
 
 
 def minimum_duration(labels: np.ndarray, *, seconds: float, hop_seconds: float) -> np.ndarray:
-    """Give stretches that are too short to the longer one of their neighbours, shortest first.
+    """Merge short stretches with the longer of their neighbours, the shortest first.
 
     Parameters
     ----------
     labels : np.ndarray [shape=(n,), dtype=int]
         Of one recording.
     seconds : float
-        What lasts less than this does not stay, unless it is all there is.
+        Shorter stretches go, unless the whole recording is shorter.
     hop_seconds : float
         The time between frames.
 
@@ -82,13 +82,13 @@ def minimum_duration(labels: np.ndarray, *, seconds: float, hop_seconds: float) 
 def weights(
     count: int, *, hop_seconds: float, window_seconds: float = WINDOW_SECONDS
 ) -> np.ndarray:
-    """Return what each window of a recording counts as evidence.
+    """Return how much each window of a recording counts as evidence.
 
-    Windows that overlap hear the same audio and are no independent witnesses. Each moment of the
-    audio is shared out among the windows that hear it; a window counts what it gets, measured in
-    windows. So one that no neighbour overlaps counts 1; of those that overlap eightfold, each
-    counts an eighth, but more near the ends, where fewer share; and all together count as many
-    windows as the audio is long.
+    Overlapping windows hear the same audio, so they are no independent witnesses. The windows that
+    hear a moment share it equally; a window's weight is the sum of its shares, divided by its
+    length. A window without overlap counts 1; where eight windows overlap, each counts an eighth,
+    but more near the ends, where fewer share. All weights together are the length of the audio in
+    windows.
 
     Parameters
     ----------
@@ -126,12 +126,12 @@ def viterbi(
 ) -> np.ndarray:
     """Return the most likely sequence of classes.
 
-    The network gives p(class | window). Divided by the class's prior this is proportional to
-    p(window | class), which is what a hidden Markov model asks for (Bourlard & Morgan, 1994). The
-    prior comes back once, at the start, and weighs there what evidence does: so a recording of
-    one window gets what the network says of it. librosa's ``sequence.viterbi_discriminative``
-    finds the same path, and the tests ask it; but the compiler it brings takes seconds and 60 MB,
-    where this takes 2 s for ten hours.
+    The network gives p(class | window). Divided by the class's prior, this is proportional to
+    p(window | class), which a hidden Markov model needs (Bourlard & Morgan, 1994). The prior
+    returns once, at the start, with the weight of the evidence, so a recording of one window gets
+    the network's own answer. librosa's ``sequence.viterbi_discriminative`` finds the same path, and
+    the tests compare with it; but its compiler takes seconds and 60 MB, while this takes 2 s for
+    ten hours.
 
     Parameters
     ----------
@@ -142,9 +142,9 @@ def viterbi(
     priors : np.ndarray [shape=(classes,)]
         The share of each class where the network was trained.
     evidence : float
-        What an independent witness counts, against the transition probabilities.
+        The weight of an independent witness against the transition probabilities.
     weight : np.ndarray [shape=(n,)], optional
-        What each frame counts of that, as :func:`weights` returns it; 1 by default.
+        Each frame's share of that weight, as :func:`weights` returns it; 1 by default.
 
     Returns
     -------
@@ -189,9 +189,9 @@ def smooth(
     probabilities : np.ndarray [shape=(n, classes)]
         Of one recording.
     method : str
-        ``none`` takes the most probable class of each frame, ``median`` after :func:`median`,
-        ``minimum`` before :func:`minimum_duration`, and ``viterbi`` is :func:`viterbi`, in which
-        a window counts what its overlap with the others leaves it (:func:`weights`).
+        ``none`` takes the most probable class of each frame; ``median`` does so after
+        :func:`median`, and ``minimum`` before :func:`minimum_duration`; ``viterbi`` is
+        :func:`viterbi`, with each window weighted by :func:`weights`.
     hop_seconds : float
         The time between frames.
     seconds : float
@@ -207,7 +207,7 @@ def smooth(
     Raises
     ------
     SmoothingError
-        If there is no such method, or it lacks what it needs.
+        If there is no such method, or it lacks an argument.
     """
     if method not in METHODS:
         raise SmoothingError(f"There is no smoothing {method!r}: take one of {', '.join(METHODS)}.")

@@ -1,7 +1,7 @@
-"""Pictures: label tracks under time, confusion, learning curves, shares; one look a class.
+"""Pictures: label tracks over time, confusion, learning curves, shares; one look for each class.
 
-Every function draws into the axes it is given, or makes a figure of its own, and returns the
-figure. Nothing is shown or saved here.
+Functions draw into the axes they get, or into a new figure, which they return. They show and save
+nothing.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Look(NamedTuple):
 
 
 def looks(classes: Classes) -> dict[str, Look]:
-    """Return how each class is drawn, and each label that is to be ignored.
+    """Return how to draw each class, and each label that is ignored.
 
-    The background is grey, the others have the colours of :data:`PALETTE` in their order, from
-    the eighth on with hatches; what is to be ignored is white with crosses. All are safe for
-    colour-blind readers, for 21 classes and the background.
+    The background is grey. The others have the colours of :data:`PALETTE` in order, with hatches
+    from the eighth on. Ignored time is white with crosses. Colour-blind readers can tell 21 classes
+    and the background apart.
     """
     others = [name for name in classes.names if name != classes.background]
     styles = [Look(color, hatch) for hatch in HATCHES for color in PALETTE]
@@ -56,7 +56,7 @@ COLORS = {name: look.color for name, look in looks(COURSE).items() if name in CO
 
 
 def _text_color(color: str) -> str:
-    """Return black or white, whichever is read better on a colour (WCAG 2, relative luminance)."""
+    """Return black or white, whichever is easier to read on a colour (WCAG 2)."""
     channels = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     luminance = np.dot((0.2126, 0.7152, 0.0722), linear)
@@ -64,7 +64,7 @@ def _text_color(color: str) -> str:
 
 
 def legend(axes: Axes, classes: Classes = COURSE, **where) -> None:
-    """Explain the classes' looks in a corner of the axes, or where matplotlib is told to."""
+    """Draw a legend of the classes in a corner of the axes, or elsewhere by matplotlib's names."""
     where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2} | where
     handles = [
         Patch(facecolor=look.color, hatch=look.hatch, edgecolor="white", linewidth=0, label=name)
@@ -83,7 +83,7 @@ def draw_track(
     bottom: float = 0.0,
     height: float = 1.0,
 ) -> None:
-    """Draw segments as boxes in their class's look, along the time axis."""
+    """Draw segments along the time axis, as boxes in the look of their class."""
     look_of = looks(classes)
     for name in sorted({segment.label for segment in track}):
         spans = [(s.start, s.end - s.start) for s in track if s.label == name]
@@ -104,12 +104,12 @@ def timeline(
     sample_rate: int = 16_000,
     title: str = "",
 ) -> Figure:
-    """Draw label tracks above each other, under the waveform where there is one.
+    """Draw label tracks above each other, below the waveform if there is one.
 
     Parameters
     ----------
     tracks : mapping of str to sequence of Segment
-        From top to bottom: the reference first, then estimates.
+        From top to bottom, the reference before the estimates.
     classes : Classes
         Those of the corpus.
     duration : float
@@ -214,7 +214,7 @@ def embeddings(
 
 
 def class_shares(shares: Mapping[str, np.ndarray], classes: Classes = COURSE) -> Figure:
-    """Draw what part of each split is of which class.
+    """Draw the share of each class in each split.
 
     Parameters
     ----------
@@ -354,7 +354,7 @@ def confusion(
 def accuracy_bars(
     axes: Axes, right: np.ndarray, values: np.ndarray, edges: Sequence[float], *, unit: str = ""
 ) -> None:
-    """Draw the accuracy of frames by some property of theirs, with how many there are.
+    """Draw the accuracy of frames by a property, with the number of frames.
 
     Parameters
     ----------
@@ -365,8 +365,7 @@ def accuracy_bars(
     values : np.ndarray [shape=(n,)]
         The property; frames where it is nan are left out.
     edges : sequence of float
-        Where one bar ends and the next begins. Bars at either end that no frame belongs to are
-        left out.
+        Where one bar ends and the next begins. Empty bars at either end are left out.
     unit : str
         Of the edges.
     """

@@ -1,7 +1,7 @@
 """A player for notebooks: a recording to listen to, with its segments to jump to.
 
-``IPython.display.Audio`` plays, but has no segments that could be clicked, and no MP3: a minute
-would add 2 MB to the notebook.
+``IPython.display.Audio`` has no segments to click, and no MP3: a minute would add 2 MB to the
+notebook.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import base64
 import html
 import io
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import soundfile
@@ -22,7 +22,7 @@ _numbers = itertools.count()  # players on one page must not answer to each othe
 
 
 def encoded(samples: np.ndarray, sample_rate: int) -> str:
-    """Return audio as a ``data:`` address that every browser plays; MP3, a tenth of a WAV file.
+    """Return audio as a ``data:`` address that every browser plays: MP3, a tenth of a WAV file.
 
     Parameters
     ----------
@@ -53,21 +53,21 @@ def player(
     Parameters
     ----------
     samples : np.ndarray [shape=(n,)]
-        What is played, between -1 and 1.
+        The audio, between -1 and 1.
     sample_rate : int
         Samples a second.
     tracks : dict of str to sequence of Segment, optional
         Bars below the player, by name, in seconds of the recording.
     start : float
-        Where in the recording the samples start, in seconds.
+        The time in the recording at which the samples start, in seconds.
     classes : Classes
         Those of the corpus.
 
     Returns
     -------
     str
-        For ``IPython.display.HTML``. In a notebook that has been opened but not run, Jupyter
-        lets the player play and the bars be seen, but not clicked.
+        For ``IPython.display.HTML``. In a notebook that has not been run yet, Jupyter plays the
+        player and shows the bars, but clicks do nothing.
     """
     seconds = len(samples) / sample_rate
     name = f"player-{next(_numbers)}-{abs(hash((len(samples), float(np.sum(samples)))))}"
@@ -78,6 +78,27 @@ def player(
     source = encoded(samples, sample_rate)
     audio = f'<audio id="{name}" controls preload="metadata" style="width:100%" src="{source}">'
     return f'<div style="max-width:900px">{audio}</audio>{rows}</div>'
+
+
+def gallery(cards: Iterable[tuple[str, str]]) -> str:
+    """Return players side by side, as many as fit, each below its caption.
+
+    Parameters
+    ----------
+    cards : iterable of (caption, player)
+        Both as HTML; see :func:`player`.
+
+    Returns
+    -------
+    str
+        For ``IPython.display.HTML``.
+    """
+    figures = "".join(
+        f'<figure style="margin:0"><figcaption>{caption}</figcaption>{one}</figure>'
+        for caption, one in cards
+    )
+    columns = "repeat(auto-fill,minmax(min(260px,100%),1fr))"
+    return f'<div style="display:grid;grid-template-columns:{columns};gap:16px">{figures}</div>'
 
 
 def background_of(look: Look) -> str:

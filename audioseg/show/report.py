@@ -1,8 +1,7 @@
-"""A page to look at and to send: a recording, what is heard when, and how sure the network is.
+"""A web page to look at and to send: a recording, its segments, and how sure the network is.
 
-One HTML file with all it needs in it: it opens from the disk, in any browser, without a network.
-The sound of a long recording lies beside it as MP3. What the page looks like stands in
-``pages/``; here it is filled in.
+One HTML file with everything in it: it opens from the disk, in any browser, without a network. The
+sound of a long recording lies beside it as MP3. ``pages/`` holds the template; this fills it in.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ SUMMARY_BYTES = 1 << 16  # of a page, within which its summary stands
 
 
 class ReportError(CourseError):
-    """A page that cannot be written; one sentence that says what to do."""
+    """A page cannot be written; one sentence that says what to do."""
 
 
 def write_page(
@@ -61,32 +60,32 @@ def write_page(
     Parameters
     ----------
     page : str or PathLike
-        Where it goes, as ``segmented/interview.html``.
+        Where it goes, such as ``segmented/interview.html``.
     recording : str or PathLike
         What is played.
     track : sequence of Segment
-        What is heard when, sorted by time.
+        The segments, sorted by time.
     probabilities : np.ndarray [shape=(n, classes)]
         Of each frame.
     classes : sequence of str
         Their names, two to twenty or so.
     seconds : float
-        How long the recording is.
+        The length of the recording.
     hop_seconds, first_center : float
-        From one frame to the next, and the time of the first one's centre.
+        The time from one frame to the next, and that of the first frame's centre.
     files : sequence of Path
-        Label files; the page holds them, to be saved from it.
+        Label files; the page holds copies to save.
     about : mapping of str to str, optional
-        What else to say, as the run's name.
+        What else to say, such as the run's name.
     note : str
-        What to know of the recording, as that it breaks off.
+        A note on the recording, such as that it breaks off.
     progress : callable
-        Told the seconds of audio that have been read, now and then.
+        Called with the seconds of audio read since the last call.
 
     Returns
     -------
     list of Path
-        The page, and where the recording is longer than :data:`EMBEDDED_SECONDS` its sound.
+        The page, and its sound if the recording is longer than :data:`EMBEDDED_SECONDS`.
 
     Raises
     ------
@@ -138,7 +137,7 @@ def page_of(
     about: Mapping[str, str],
     note: str,
 ) -> str:
-    """Return the page as HTML; :func:`write_page` says what is what.
+    """Return the page as HTML; :func:`write_page` explains the arguments.
 
     ``sound`` has the ``name`` of the MP3 beside the page, and ``mp3``, its content in base 64, if
     the page holds it.
@@ -197,17 +196,17 @@ def page_of(
 
 
 def write_index(folder: str | os.PathLike) -> Path | None:
-    """Write ``index.html`` of all pages in a folder, and in folders of it.
+    """Write ``index.html``, a list of all pages in a folder and the folders in it.
 
     Parameters
     ----------
     folder : str or PathLike
-        Where :func:`write_page` has written pages, just now or earlier.
+        Where :func:`write_page` has written pages, in this run or earlier.
 
     Returns
     -------
     Path or None
-        The index, where there is any page.
+        The index, or None if there are no pages.
 
     Raises
     ------
@@ -246,7 +245,7 @@ def write_index(folder: str | os.PathLike) -> Path | None:
 
 
 def page_beside(stem: str | os.PathLike) -> Path:
-    """Return where the page of label files with this place and name goes; never the index."""
+    """Return the path of the page for label files with this path; never that of the index."""
     page = Path(f"{stem}.html")
     return page.with_name("index_.html") if page.name.lower() == INDEX else page
 
@@ -261,9 +260,9 @@ def colors_of(classes: Sequence[str]) -> list[str]:
 
 
 def ink_on(color: str) -> str:
-    """Return the one of black and white that is read better on a colour.
+    """Return black or white, whichever is easier to read on a colour.
 
-    By the contrast ratio of WCAG 2.2, which asks for relative luminances.
+    By the contrast ratio of WCAG 2.2, from relative luminances.
     """
     levels = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
@@ -272,7 +271,7 @@ def ink_on(color: str) -> str:
 
 
 def clock(seconds: float, decimals: int = 1) -> str:
-    """Return a time as people read it: 0:07.5, 12:00.0, 2:05:09.3."""
+    """Return a time as people write it: 0:07.5, 12:00.0, 2:05:09.3."""
     ticks = round(seconds * 10**decimals)
     whole, part = divmod(ticks, 10**decimals)
     minutes, rest = divmod(whole, 60)
@@ -282,7 +281,7 @@ def clock(seconds: float, decimals: int = 1) -> str:
 
 
 def printable(name: str) -> str:
-    """Return a file's name as text, whatever bytes it is made of."""
+    """Return a file's name as text, whatever its bytes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
@@ -316,11 +315,11 @@ def render(name: str, libraries: Sequence[str], /, *, policy: str = "", **what: 
     name : str
         The template, style and script, as ``report`` for ``report.html``.
     libraries : sequence of str
-        Files of ``pages/wavesurfer/`` that it needs.
+        The files of ``pages/wavesurfer/`` that it needs.
     policy : str
-        What the page may do besides running these scripts, in a Content-Security-Policy's words.
+        What the page may do besides running these scripts, as a Content-Security-Policy.
     **what
-        What is filled in; all of it is escaped.
+        The values to fill in; all of them are escaped.
 
     Returns
     -------

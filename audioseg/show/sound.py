@@ -1,7 +1,7 @@
-"""The sound of a page: a recording as MP3, and the outline of its waveform.
+"""The sound of a web page: a recording as MP3, and the outline of its waveform.
 
-An outline is the lowest and highest sample of each of many short stretches. With it, a browser
-draws three hours at once, without decoding them.
+An outline holds the lowest and highest sample of many short stretches. With it, a browser draws
+three hours at once, without decoding them.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def write_mp3(
 ) -> Outline:
     """Write a recording as MP3 that every browser plays, and return its outline.
 
-    One channel, 64 kbit/s: half a megabyte a minute. The bit rate is constant, because browsers
-    find a time in a file of varying bit rate only roughly.
+    One channel, 64 kbit/s: half a megabyte a minute. The bit rate is constant, as browsers find
+    times in a file of variable bit rate only roughly.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ def write_mp3(
     file : file object, str or PathLike
         Where the MP3 goes.
     seconds : float
-        The recording's length, which says how fine the outline can be.
+        The recording's length, which decides how fine the outline is.
     progress : callable
-        Told the seconds of audio that have been written, now and then.
+        Called with the seconds of audio written since the last call.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""03: what a network is shown, what training leaves, and all runs side by side."""
+"""03: what a network sees, what training stores, and all runs side by side."""

@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the runs as lines of text, one a run, a dash for what a run does not have.
+    """Return the runs as a table in text, one line a run, with a dash for a missing value.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def by_corpus(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Put together the runs that were scored on the same recordings; others do not compare."""
+    """Group the runs by the recordings they were scored on; others do not compare."""
     groups: dict[Any, list] = {}
     for row in rows:
         groups.setdefault(row.get("corpus"), []).append(row)
@@ -94,7 +94,7 @@ def chart(rows: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    """Return what a run's corpus is called here."""
+    """Return a name for a run's corpus."""
     return f"VAL {str(row.get('corpus'))[:6]} of {row.get('val_minutes', float('nan')):g} min"
 
 
@@ -125,7 +125,7 @@ def _draw_corpus(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def show(folder: str | os.PathLike = runs.FOLDER) -> None:
-    """Print the table, draw the chart, and say where they are.
+    """Print the table, draw the chart, and print where they are.
 
     Raises
     ------

@@ -1,15 +1,14 @@
-"""What a network is shown of a recording, and what it says of it.
+"""What a network sees of a recording, and the probabilities that it returns.
 
-A network of this course takes the embeddings of windows as they stand in the records, and gives
-the probabilities of the classes; everything in between is inside it. Its input shape says what it
-wants to see:
+A network of this course takes the embeddings of windows exactly as the records hold them, and
+returns the probabilities of the classes. Its input shape says what it sees:
 
 ``(128,)``
-    one window, and gives the class of that window;
+    one window; it returns the class of that window;
 ``(K, 128)``
-    K neighbouring windows (K odd), and gives the class of the one in the middle;
+    K neighbouring windows (K odd); it returns the class of the one in the middle;
 ``(None, 128)``
-    a recording of any length, and gives the class of each of its windows.
+    a recording of any length; it returns the class of each of its windows.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ BLOCK_WINDOWS, MARGIN_WINDOWS = 4_096, 1_024  # of a long recording that are tak
 
 
 class NetworkError(CourseError):
-    """A network that does not fit the course's form; one sentence that says what to do."""
+    """A network of another form than the course's; one sentence that says what to do."""
 
 
 def neighbours(embedding: np.ndarray, recording: np.ndarray, *, reach: int) -> np.ndarray:
-    """Put beside each window its neighbours in the same recording.
+    """Return each window with its neighbours in the same recording.
 
     Parameters
     ----------
@@ -43,7 +42,7 @@ def neighbours(embedding: np.ndarray, recording: np.ndarray, *, reach: int) -> n
     recording : np.ndarray [shape=(n,), dtype=int]
         Which recording each is of.
     reach : int
-        How many windows on each side. Beyond a recording's ends its first or last is repeated.
+        How many windows on each side. Beyond its ends, a recording repeats its first or last one.
 
     Returns
     -------
@@ -68,7 +67,7 @@ def excerpts(
     recording : np.ndarray [shape=(n,), dtype=int]
         Which recording each is of.
     length : int
-        Windows in an excerpt. A recording with fewer is continued by its first and last window.
+        Windows in an excerpt. A shorter recording repeats its first and last window.
     step : int, optional
         Windows from the start of one to the start of the next; ``length`` by default. The last
         excerpt of a recording ends with it, and may overlap the one before.
@@ -100,7 +99,7 @@ def probabilities(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
     Returns
     -------
     np.ndarray [shape=(n, classes), dtype=float32]
-        Before its start and after its end a recording goes on as its first and its last window.
+        Beyond its ends, a recording repeats its first and its last window.
     """
     shape = input_shape(network)
     n = len(embedding)
@@ -133,7 +132,7 @@ def probabilities_of(
 
 
 def probabilities_alone(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
-    """Return what a network says of each window if that is all there is of a recording.
+    """Return what a network says of each window as if it were a whole recording.
 
     Parameters
     ----------
@@ -161,7 +160,7 @@ def probabilities_alone(network: keras.Model, embedding: np.ndarray) -> np.ndarr
 
 
 def input_shape(network: keras.Model, classes: int | None = None) -> tuple[int | None, ...]:
-    """Return a network's input shape without the batch, checked; its output for some classes."""
+    """Check the shapes of a network, and return that of its input without the batch."""
     shape = network.input_shape
     good = isinstance(shape, tuple) and shape[-1] == EMBEDDING_SIZE and len(shape) in (2, 3)
     if not good or (len(shape) == 3 and shape[1] is not None and shape[1] % 2 == 0):

@@ -1,4 +1,4 @@
-"""What the files of a run must say, so that one that was edited or cut is told in a sentence."""
+"""Check the files of a run, so that one sentence reports an edited or truncated one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INPUTS = ("audio_embedding", "embedding")  # the two forms that a record holds
 
 
 class RunError(CourseError):
-    """A run that cannot be kept or used; one sentence that says what to do."""
+    """A run cannot be stored or used; one sentence that says what to do."""
 
 
 def _is_number(value: Any) -> bool:
@@ -82,7 +82,7 @@ def read(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        Empty where there is no such file.
+        Empty if there is no such file.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _check_config(path: Path, config: dict[str, Any]) -> None:
-    """Check what depends on how many classes there are, and say which is the background."""
+    """Check what depends on the number of classes, and add the background."""
     n = len(config["classes"])
     for key, what, shape in (
         ("priors", f"{n} shares that sum to 1", (n,)),

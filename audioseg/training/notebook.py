@@ -1,4 +1,4 @@
-"""Whose run it is: the notebook that runs here, and how a copy differs from its original."""
+"""The notebook behind a run: which one runs here, and how a copy differs from its original."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from audioseg.training.fields import CONFIG, FOLDER, RunError
 
 
 def this_notebook() -> Path | None:
-    """Return the notebook that runs in this kernel, or None where nobody says.
+    """Return the notebook that runs in this kernel, or None if that is unknown.
 
-    Jupyter names the file in the environment when it starts a kernel, Visual Studio Code in a
-    variable. After a file has been renamed under a running kernel both are out of date: a name
-    that no file has any more is not believed.
+    Jupyter puts the file's name into the environment of a kernel, Visual Studio Code into a
+    variable. Neither follows when the file is renamed, so a name without a file is not believed.
     """
     hints = [os.environ.get("JPY_SESSION_NAME", "")]
     try:
@@ -34,7 +33,7 @@ def this_notebook() -> Path | None:
 
 
 def claim(name: str, *, folder: str | os.PathLike = FOLDER) -> Path:
-    """Check that a run's name belongs to the notebook that asks for it.
+    """Check that a run's name is that of the notebook.
 
     Parameters
     ----------
@@ -51,8 +50,8 @@ def claim(name: str, *, folder: str | os.PathLike = FOLDER) -> Path:
     Raises
     ------
     RunError
-        If the notebook has another name, as a copy has in which ``NAME`` has not been changed,
-        or if what is there is not a run of this notebook.
+        If the notebook has another name, as a copy whose ``NAME`` has not been changed, or if the
+        folder holds the run of another notebook.
     """
     if not name or name[0] in ". " or re.search(r'[\x00-\x1f<>:"/\\|?*]', name):
         raise RunError(f"NAME = {name!r} cannot be a folder's name: use letters, digits, - and _.")
@@ -82,7 +81,7 @@ def claim(name: str, *, folder: str | os.PathLike = FOLDER) -> Path:
 
 
 def _name_in(notebook: Path) -> str | None:
-    """Return what a notebook file assigns to NAME in its parameters cell."""
+    """Return the value of NAME in the parameters cell of a notebook."""
     for cell in _content(notebook).get("cells", []):
         if "parameters" in cell.get("metadata", {}).get("tags", []):
             found = re.search(r"""^NAME\s*=\s*(["'])(.*?)\1""", "".join(cell["source"]), re.M)
@@ -97,12 +96,12 @@ def difference(original: str | os.PathLike, copy: str | os.PathLike) -> str:
     Parameters
     ----------
     original, copy : str or PathLike
-        The two files. A copied cell keeps its identity, whatever has been changed in it.
+        The two files. A copied cell keeps its id, whatever has changed in it.
 
     Returns
     -------
     str
-        A diff of the code cells that both have, and what the copy has beyond them.
+        A diff of the code cells that both have, and the number of other cells.
     """
     before, after = (_code_cells(Path(file)) for file in (original, copy))
     lines: list[str] = []
@@ -120,7 +119,7 @@ def difference(original: str | os.PathLike, copy: str | os.PathLike) -> str:
 
 
 def _code_cells(notebook: Path) -> dict[str, list[str]]:
-    """Return the lines of each code cell of a notebook, by the cell's identity."""
+    """Return the lines of each code cell of a notebook, by the cell's id."""
     cells = _content(notebook).get("cells")
     if cells is None:
         raise RunError(f"{notebook} cannot be read as a notebook: is it in this folder?")
@@ -129,7 +128,7 @@ def _code_cells(notebook: Path) -> dict[str, list[str]]:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds, nothing where it cannot be read."""
+    """Return the contents of a JSON file, or nothing if it cannot be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
-"""Runs: what training leaves in runs/<NAME>/, and how it is used again.
+"""Runs: store what training made in runs/<NAME>/, and load it again.
 
 ``config.json`` holds the network's layers and all that is needed to use it: the embedding it was
-trained on, the hop, the classes, and the priors and transition probabilities of TRN. What a
-network may look like is told in ``context.py``, whose run is whose in ``notebook.py``.
+trained on, the hop, the classes, and the priors and transition probabilities of TRN. ``context.py``
+explains the networks, ``notebook.py`` which run belongs to which notebook.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Run(NamedTuple):
 
 
 def corpus_of(val: Any) -> str:
-    """Return what tells corpora apart: the SHA-256 of the labels of their VAL, by recording.
+    """Identify a corpus by the SHA-256 of the labels of its VAL, recording by recording.
 
-    What is to be ignored may have been left out or kept.
+    It is the same whether ignored windows have been kept or left out.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def corpus_of(val: Any) -> str:
 
 
 def transitions(labels: np.ndarray, recording: np.ndarray, *, classes: int) -> np.ndarray:
-    """Count how often each class follows each, and make probabilities of it.
+    """Count how often each class follows each other, and return the probabilities.
 
     Parameters
     ----------
@@ -93,8 +93,8 @@ def transitions(labels: np.ndarray, recording: np.ndarray, *, classes: int) -> n
     Returns
     -------
     np.ndarray [shape=(classes, classes)]
-        Row: the class now. Column: the class one frame later. Each pair counts half an
-        occurrence more than was seen, so that nothing is impossible.
+        Row: the class now. Column: the class one frame later. Half an occurrence is added to each
+        pair, so that nothing is impossible.
     """
     together = np.diff(recording) == 0
     counts = np.full((classes, classes), 0.5)
@@ -114,26 +114,25 @@ def save(
     seconds: float,
     input: str = "audio_embedding",
 ) -> dict[str, Any]:
-    """Store a run, and score the network on VAL as it was stored.
+    """Store a run, and score the stored network on VAL.
 
-    The folder is written aside and put in place when it is complete. The network is read back
-    from it and given VAL as it stands in the records, so the scores are those that the next user
-    of the run will get.
+    The folder appears once it is complete. The network is read back from it and sees VAL exactly as
+    the records hold it, so the scores are those that the next user of the run will get.
 
     Parameters
     ----------
     place : str or PathLike
-        What :func:`claim` returned. A run that is there is replaced as a whole.
+        As :func:`claim` returns it. A run that is there is replaced as a whole.
     network : keras.Model
         The trained network.
     history : mapping of str to sequence of float
         One number an epoch, as ``fit`` returns it in ``.history``.
     trn, val : audioseg.features.dataset.Frames
-        What it was trained and validated on.
+        The data that it was trained and validated on.
     dataset : mapping
-        What ``audioseg.features.dataset.read_dataset`` says of them.
+        As ``audioseg.features.dataset.read_dataset`` returns it.
     parameters : mapping
-        What was set by hand, with ``SEED`` among it.
+        The parameters of the notebook, with ``SEED`` among them.
     seconds : float
         How long training took.
     input : str
@@ -142,13 +141,13 @@ def save(
     Returns
     -------
     dict
-        What ``metrics.json`` holds.
+        The contents of ``metrics.json``.
 
     Raises
     ------
     RunError
-        If the stored network does not repeat what training saw, for instance because something
-        was done to its inputs outside it.
+        If the stored network does not repeat the accuracy that training saw, for instance because
+        the notebook changed the inputs outside the network.
     """
     import keras
     import matplotlib.pyplot as plt
@@ -189,10 +188,10 @@ def save(
         seen = list(history.get("val_accuracy", [])) or [scores.accuracy]
         if min(abs(value - scores.accuracy) for value in seen) > AGREEMENT:
             raise RunError(
-                f"In training the network got {seen[-1]:.3f} on VAL, but as stored, given "
-                f"{input} as it stands in the records, it gets {scores.accuracy:.3f}: whatever is "
-                "done to the inputs has to be done inside build_model, where 04 and `audioseg "
-                "segment` find it (for the other form of the embedding, say so with "
+                f"In training the network reached {seen[-1]:.3f} on VAL, but the stored network, "
+                f"given {input} as the records hold it, reaches {scores.accuracy:.3f}: change the "
+                "inputs inside build_model, where 04 and `audioseg segment` find it (if it takes "
+                "the other form of the embedding, pass "
                 f"input={INPUTS[input == INPUTS[0]]!r})."
             )
         metrics = {
@@ -257,7 +256,7 @@ def load(place: str | os.PathLike) -> Run:
 
 
 def _network_of(config: Mapping[str, Any], weights: Path, place: Path) -> keras.Model:
-    """Build the network of the run at ``place`` again, and give it its weights."""
+    """Build the network of the run at ``place``, and load its weights."""
     import keras
 
     try:
@@ -285,10 +284,10 @@ def _network_of(config: Mapping[str, Any], weights: Path, place: Path) -> keras.
 
 
 def table(folder: str | os.PathLike = FOLDER) -> list[dict[str, Any]]:
-    """Return ``metrics.json`` of every run, with what ``test.json`` adds, best on VAL first.
+    """Return ``metrics.json`` and ``test.json`` of every run, the best on VAL first.
 
-    A run is called by its folder's name: whoever collects the runs of many people puts a name in
-    front of each folder.
+    The folder's name is the run's name: to collect the runs of many people, put a name in front
+    of each folder.
 
     Parameters
     ----------
@@ -298,12 +297,12 @@ def table(folder: str | os.PathLike = FOLDER) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        Empty where there is no run yet.
+        Empty if there is no run yet.
 
     Raises
     ------
     RunError
-        If one of the files cannot be read, or lacks the scores that runs are compared by.
+        If one of the files cannot be read, or lacks the scores to compare.
     """
     rows = []
     for place in _complete(Path(folder)):
@@ -312,9 +311,9 @@ def table(folder: str | os.PathLike = FOLDER) -> list[dict[str, Any]]:
 
 
 def val_score(metrics: Mapping[str, Any]) -> float:
-    """Return what runs are chosen by: the mean macro F1 of whole recordings and one-second clips.
+    """Return the score that chooses: the mean macro F1 of whole recordings and one-second clips.
 
-    A run from before clips were scored has that of whole recordings.
+    Older runs have no score of clips; theirs is that of whole recordings.
     """
     whole = metrics["val_macro_f1"]
     return (whole + metrics.get("val_short_macro_f1", whole)) / 2
@@ -326,7 +325,7 @@ def best(
     weights_sha256: str | None = None,
     corpus: str | None = None,
 ) -> str:
-    """Return the name of the run that is best on VAL, by :func:`val_score`.
+    """Return the name of the best run on VAL, by :func:`val_score`.
 
     Parameters
     ----------
@@ -335,7 +334,7 @@ def best(
     weights_sha256 : str, optional
         Only runs on the embedding with these weights.
     corpus : str, optional
-        Only runs on the corpus that :func:`corpus_of` calls so.
+        Only runs on this corpus, as :func:`corpus_of` identifies it.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""Frame scores: how many windows a network is right about, over all and class by class.
+"""Frame scores: the share of windows that are right, over all and class by class.
 
-scikit-learn computes the same, and the tests ask it; but it refuses what is empty, and three
+scikit-learn computes the same, and the tests compare; but it refuses empty input, and three
 divisions need no library.
 """
 
@@ -15,7 +15,7 @@ from audioseg.labels import IGNORED
 
 
 class ScoreError(CourseError):
-    """Scores that cannot be computed; one sentence with the value and what to do."""
+    """Scores cannot be computed; one sentence with the value and what to do."""
 
 
 class FrameScores(NamedTuple):
@@ -47,12 +47,12 @@ def frame_scores(
     FrameScores
         ``confusion[i, j]`` counts frames of class ``i`` taken for ``j``. Balanced accuracy is the
         mean recall of the classes that occur in the reference, macro F1 the mean F1 of those that
-        occur in either. A score that has nothing to count is ``nan``.
+        occur in either. A score without anything to count is ``nan``.
 
     Raises
     ------
     ScoreError
-        If there are not as many labels in both, or a label is no class number.
+        If the two have different lengths, or a label is no class number.
     """
     reference, estimate = np.asarray(reference), np.asarray(estimate)
     if reference.shape != estimate.shape or reference.ndim != 1:
@@ -87,5 +87,5 @@ def frame_scores(
 
 
 def _mean_of_numbers(values: np.ndarray) -> float:
-    """Return the mean of what is not nan, without a warning where nothing is."""
+    """Return the mean without nan, and nan, without a warning, if there is nothing else."""
     return float(np.nansum(values) / np.count_nonzero(~np.isnan(values)))

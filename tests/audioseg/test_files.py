@@ -56,7 +56,7 @@ def test_threads_that_write_leave_the_umask_alone(tmp_path, monkeypatch):
 
 def test_a_folder_is_held_by_one_run_at_a_time(tmp_path):
     with only_run(tmp_path / "new"):
-        with pytest.raises(BusyError, match=r"another run is at work on .*new: wait"):
+        with pytest.raises(BusyError, match=r"another run is writing to .*new: wait"):
             with only_run(tmp_path / "new"):
                 pass
     with only_run(tmp_path / "new"):

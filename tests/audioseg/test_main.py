@@ -44,5 +44,5 @@ def test_a_file_that_may_not_be_used_is_named(monkeypatch, capsys):
     monkeypatch.setattr("audioseg.training.command.run", refused)
     assert command_line.main(["board"]) == 1
     assert capsys.readouterr().err == (
-        "error: runs/board.png: Permission denied; check the file, its permissions and the disk.\n"
+        "error: runs/board.png: Permission denied: check the file, its permissions and the disk.\n"
     )

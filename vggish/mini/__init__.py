@@ -1,6 +1,6 @@
 """`mini`, the small embedding that ships with the course, and how it was trained.
 
-``network`` builds it and loads its weights, which is all that using it takes. ``bank`` (the audio
+To use it, ``network`` is enough: it builds the network and loads its weights. ``bank`` (the audio
 that it learnt from, listed in ``bank.csv``), ``mixing`` (windows of that audio) and ``train`` made
 it.
 """

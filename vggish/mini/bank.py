@@ -1,9 +1,9 @@
 """The audio that `mini` learns from: sources by role.
 
-A *bank* is a folder of unpacked packages. ``bank.csv`` says which files of which package (of
-Debian bookworm, none of which the course's corpus uses) hold speech, music and effects, by a
-pattern that is searched in their paths; :func:`collect` decodes them once to 16 kHz int16 arrays,
-which :class:`Sources` draws from and :mod:`vggish.mini.mixing` mixes.
+A *bank* is a folder of unpacked packages of Debian bookworm; the course's corpus uses none of them.
+``bank.csv`` lists packages, and patterns for the paths of files with speech, music and effects.
+:func:`collect` decodes these files once to 16 kHz int16 arrays; :class:`Sources` draws from them,
+and :mod:`vggish.mini.mixing` mixes them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class BankError(SentenceError):
 
 
 def read_sources() -> list[tuple[str, str, str]]:
-    """Read role, package and pattern of what the bank is made of."""
+    """Read role, package and pattern of the bank's sources."""
     with SOURCES_PATH.open(encoding="utf-8", newline="") as file:
         return [tuple(row.values()) for row in csv.DictReader(file)]
 
@@ -175,9 +175,9 @@ def _write(index_path: Path, pieces: list[np.ndarray], index: list) -> None:
 
 
 def make_pools(cache: Path, workers: int) -> None:
-    """Let the voices of the bank sing and be lively, once: windows are drawn from that.
+    """Make sung and lively versions of the bank's voices, once, to draw windows from.
 
-    Every split has its own: ``sung-<package>`` and ``lively-<package>`` in the cache.
+    Every split has its own, ``sung-<package>`` and ``lively-<package>`` in the cache.
     """
     jobs = []
     for split, minutes in MADE_MINUTES.items():

@@ -2,8 +2,8 @@
 
 :class:`Mixer` draws windows of 15,600 samples: one role alone, speech over music or noise at many
 ratios, singing alone and over music, lively speech, changes in mid-window, near silence, through
-rooms, telephone bands and codecs, at many levels. Nothing here carries a label: the teacher says
-what it hears.
+rooms, telephone bands and codecs, at many levels. Nothing here has a label: the teacher gives its
+own answers.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Mixer:
     Parameters
     ----------
     cache : Path
-        What :func:`vggish.mini.bank.collect` and :func:`vggish.mini.bank.make_pools` wrote.
+        As :func:`vggish.mini.bank.collect` and :func:`vggish.mini.bank.make_pools` write it.
     split : {"train", "files", "packages"}
     """
 
@@ -58,7 +58,7 @@ class Mixer:
         samples : np.ndarray [shape=(15600,), dtype=float32]
             In [-1, 1].
         kind : str
-            What it was made of: a key of :data:`KINDS`.
+            A key of :data:`KINDS`.
         """
         kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
         samples = self._content(kind, rng)

@@ -1,8 +1,8 @@
 """`mini`: a small embedding with VGGish's input and output shapes, trained for this course.
 
-It stands in for VGGish where Google's checkpoint cannot be had: 0.8 million parameters in place
-of 72 million, in a file of 1.6 MB beside this module. It was distilled from YAMNet, see
-:mod:`vggish.mini.train`; its 128 numbers are not VGGish's and the two never mix.
+It stands in for VGGish where Google's checkpoint is not available: 0.8 million parameters in place
+of 72 million, in a file of 1.6 MB beside this module. It was distilled from YAMNet
+(:mod:`vggish.mini.train`). Its 128 numbers are not VGGish's, and the two never mix.
 """
 
 from __future__ import annotations

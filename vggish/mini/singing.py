@@ -1,12 +1,12 @@
-"""A synthetic singer: what a voice says, sung. No openly licensed package of songs was found.
+"""A synthetic singer, which sings what a voice says; we found no songs under an open licence.
 
 Speech becomes song as in Saitou et al., "Speech-to-singing synthesis", WASPAA 2007: vowels are
 held as long as a melody's notes, consonants keep their length, and the melody takes the place of
 the speech's own pitch. The voice stays: its envelope and its breath, taken apart and put together
 by the vocoder WORLD (Morise et al., IEICE Trans. Inf. & Syst. E99-D, 2016).
 
-Everything is a pure function of samples and of a random generator. Same state, same samples, to
-within rounding.
+Every function is pure: the same samples and the same state of the random generator give the same
+result, to within rounding.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ STYLES = {
 
 
 class Tune(NamedTuple):
-    """What a melody keeps to: a tonic in semitones (MIDI numbers), a scale, seconds a beat."""
+    """The frame of a melody: a tonic in semitones (MIDI numbers), a scale, seconds a beat."""
 
     tonic: float
     scale: tuple[int, ...]
@@ -201,7 +201,7 @@ def frames_of(note: Note) -> int:
 
 
 def _places(syllables: Sequence[tuple], line: Sequence[Sequence[Note]]) -> np.ndarray:
-    """Return which spoken frame is sung when: vowels are held, consonants keep their length."""
+    """Return the spoken frame for each sung one: vowels are held, consonants keep their length."""
     places = []
     for (start, low, high, end), notes in zip(syllables, line, strict=True):
         wanted = sum(map(frames_of, notes))
@@ -283,7 +283,7 @@ def sing(
     singer: Singer | None = None,
     tune: Tune | None = None,
 ) -> np.ndarray:
-    """Sing what is said.
+    """Sing speech.
 
     Parameters
     ----------

@@ -139,7 +139,7 @@ def load_shards(cache: Path, split: str, count: int | None = None) -> dict[str, 
 
 
 class Target:
-    """What the embedding is trained to be: half-whitened components of the teacher's.
+    """The target of the embedding: half-whitened components of the teacher's.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ class Target:
 
 
 class Batches(keras.utils.PyDataset):
-    """Windows in a new order every epoch, with what is wanted for each.
+    """Windows in a new order every epoch, with their targets.
 
     The arrays stay as they are; handed to ``fit`` themselves, they would be copied, all 3 GB.
     """
@@ -196,7 +196,7 @@ def entropy(scores: tf.Tensor, answer: tf.Tensor) -> tf.Tensor:
 
 
 def start_from(model: keras.Model, trained: keras.Model, data: dict[str, np.ndarray]) -> None:
-    """Let a network with batch normalisation begin as a folded one ends.
+    """Start a network with batch normalisation from the weights of a folded one.
 
     Parameters
     ----------
@@ -390,7 +390,7 @@ def main(arguments: list[str] | None = None) -> int:
         part["targets"] = target(part.pop("embeddings"))
 
     def keep(model: keras.Model) -> dict[str, float]:
-        """Leave weights that can be used after every epoch, and say what they are worth."""
+        """Write usable weights after every epoch, and report how good they are."""
         export(keras.Model(model.input, model.output[0]), data["windows"][:40_000], options.out)
         return match(model, held_out["files"])
 

@@ -1,8 +1,8 @@
-"""Speech taken apart and put together again, by the vocoder WORLD.
+"""Analyse speech and synthesize it again, with the vocoder WORLD.
 
-Pitch, envelope and breath of a voice (Morise et al., IEICE Trans. Inf. & Syst. E99-D, 2016) are
-what :mod:`vggish.mini.singing` sings with. The same makes speech lively, and that stays speech: its
-syllables keep a rhythm of their own, its pitch never rests.
+:mod:`vggish.mini.singing` sings with the pitch, envelope and breath of a voice (Morise et al.,
+IEICE Trans. Inf. & Syst. E99-D, 2016). The same makes speech lively, which remains speech: its
+syllables have no beat, its pitch never rests.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LIVELINESS = {"lively": 0.4, "shouted": 0.25, "laughing": 0.2, "whispered": 0.15
 
 
 class Voice(NamedTuple):
-    """What WORLD hears in speech, every 5 ms.
+    """WORLD's analysis of speech, every 5 ms.
 
     ``pitch`` (frames,) in hertz, 0 where there is none; ``envelope`` (frames, bins) of powers;
     ``breath`` (frames, bins), the share of noise in each bin, 0 to 1.
@@ -34,7 +34,7 @@ class Voice(NamedTuple):
 
 
 def analyse(speech: np.ndarray) -> Voice:
-    """Take speech apart.
+    """Analyse speech.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def coloured(envelope: np.ndarray, size: float, tilt_db: float, ring_db: float) 
 
 
 def synthesize(pitch: np.ndarray, logs: np.ndarray, breath: np.ndarray) -> np.ndarray:
-    """Put a voice together from pitch, logarithms of envelopes and breath."""
+    """Synthesize a voice from pitch, logarithms of envelopes and breath."""
     return pyworld.synthesize(
         np.clip(pitch, 60, 1200) * (pitch > 0),
         np.ascontiguousarray(np.exp(logs)),

@@ -1,1 +1,1 @@
-"""The segmenter for people without Jupyter: a page in the browser, and a button in a notebook."""
+"""The segmenter by mouse: a page in the browser, and a button in a notebook."""

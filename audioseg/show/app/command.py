@@ -1,6 +1,6 @@
 """Segment recordings in the browser: drop files or record, and get pages and label files.
 
-It needs no Jupyter. What comes in stays on this machine, and goes when the app ends.
+It needs no Jupyter. Recordings stay on this machine and are deleted when the app ends.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from audioseg.errors import ArgumentError, CourseError
 from audioseg.segmentation import METHODS
 
-EPILOG = "Ctrl+C ends it; the recordings that were sent go then."
+EPILOG = "Ctrl+C ends the app and deletes the recordings that were sent."
 PORT, PORTS_TRIED = 8899, 20
 
 
@@ -34,22 +34,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--smooth",
         choices=METHODS,
         metavar="|".join(METHODS),
-        help="how to make labels of probabilities (default: as chosen in 04, else viterbi)",
+        help="how to smooth the network's answers (default: as 04 chose, else viterbi)",
     )
     parser.add_argument(
         "--weights",
         metavar="auto|audioset|mini|PATH",
-        help="the embedding (default: the one that the run was trained on)",
+        help="the embedding (default: that of the run)",
     )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="where to listen; any address but this machine's own loopback asks for a token "
-        "(default: %(default)s)",
+        help="where to listen; others than this machine then need a token (default: %(default)s)",
     )
     parser.add_argument(
-        "--port", type=int, metavar="N", help=f"(default: {PORT}, or the next that is free)"
+        "--port", type=int, metavar="N", help=f"(default: {PORT}, or the next free one)"
     )
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument(
@@ -57,19 +56,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=500,
         metavar="N",
-        help="the largest recording that is taken (default: %(default)s)",
+        help="the largest recording to accept (default: %(default)s)",
     )
     parser.add_argument(
         "--max-recordings",
         type=int,
         default=30,
         metavar="N",
-        help="how many may be there at a time (default: %(default)s)",
+        help="how many recordings to hold at a time (default: %(default)s)",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until it is interrupted; return the exit status."""
+    """Serve until interrupted; return the exit status."""
     for what in ("max_megabytes", "max_recordings"):
         if getattr(options, what) < 1:
             flag = "--" + what.replace("_", "-")
@@ -138,7 +137,7 @@ def listening(host: str, port: int | None):
     host : str
         A name or an address.
     port : int or None
-        None takes the first free one of some.
+        None takes the first free one of several.
 
     Yields
     ------
@@ -147,7 +146,7 @@ def listening(host: str, port: int | None):
     Raises
     ------
     ArgumentError
-        If it cannot be listened on.
+        If the app cannot listen there.
     """
     wanted = range(PORT, PORT + PORTS_TRIED) if port is None else [port]
     for number in wanted:
@@ -163,11 +162,11 @@ def listening(host: str, port: int | None):
             yield sock
         return
     where = f"--host {host}" + ("" if port is None else f" --port {port}")
-    raise ArgumentError(f"{where} cannot be listened on ({problem}): name another.")
+    raise ArgumentError(f"the app cannot listen on {where} ({problem}): name another.")
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address."""
+    """Tell whether only this machine can reach an address."""
     if host == "localhost":
         return True
     try:
@@ -177,7 +176,7 @@ def is_loopback(host: str) -> bool:
 
 
 def address(host: str, port: int, token: str | None) -> str:
-    """Return what to open in the browser."""
+    """Return the address to open in the browser."""
     if host in ("", "0.0.0.0", "::"):  # this machine under any of its names
         host = "127.0.0.1" if host != "::" else "::1"
     name = f"[{host}]" if ":" in host else host

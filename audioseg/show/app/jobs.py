@@ -1,8 +1,7 @@
-"""Recordings that people have sent: kept in a folder, segmented in turns, told about.
+"""The recordings that people have sent: kept in a folder, segmented in turns.
 
-Several recordings are at work at once, and the network is one: after each stretch of audio it
-goes on to the next recording that waits for it, so that a short one need not wait for the end of
-a long one.
+There is one network for several recordings. After each stretch of audio it turns to the next
+recording that waits, so a short recording need not wait for the end of a long one.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ NAME_BYTES = 180  # file systems allow 255, and suffixes come behind
 
 
 class UploadError(CourseError):
-    """A recording that is not taken; one sentence that says why and what to do."""
+    """A recording is refused; one sentence says why and what to do."""
 
 
 class Cancelled(Exception):
-    """Somebody has taken the recording back."""
+    """Somebody has removed the recording."""
 
 
 class Work(Protocol):
-    """What segments: :class:`audioseg.segmentation.segmenter.Segmenter` does."""
+    """Segments recordings, as :class:`audioseg.segmentation.segmenter.Segmenter` does."""
 
     def segment(self, path: Path, progress: Callable[[float], None]) -> Any:
         """Segment a recording."""
@@ -47,7 +46,7 @@ class Work(Protocol):
 
 
 class Turns:
-    """A lock that goes to whoever has waited longest; ``threading.Lock`` may starve some."""
+    """A lock for whoever has waited longest; ``threading.Lock`` may starve some."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -79,9 +78,10 @@ class Turns:
 
 @dataclass
 class Job:
-    """A recording and what has become of it; ``state`` is waiting, working, writing, done, failed.
+    """A recording and its ``state``: waiting, working, writing, done or failed.
 
-    ``done`` and ``seconds`` are of audio; the latter is unknown in some formats.
+    ``done`` and ``seconds`` count audio: how much of it is done, and how much there is, which is
+    unknown in some formats.
     """
 
     key: str
@@ -122,11 +122,11 @@ class Jobs:
     Parameters
     ----------
     folder : Path
-        Where they are kept.
+        Where to keep them.
     work : Work
-        What segments them.
+        Segments them.
     most : int
-        How many there may be at a time.
+        How many to hold at a time.
     """
 
     def __init__(self, folder: Path, work: Work, *, most: int) -> None:
@@ -220,12 +220,12 @@ class Jobs:
 
 
 def plain_name(name: str) -> str:
-    """Return the name of a file as it may be written, on any system.
+    """Return a file's name, checked: it can be written on any system.
 
     Raises
     ------
     UploadError
-        If it names a folder too, is empty, hidden or too long, or holds what names may not.
+        If it names a folder too, is empty, hidden or too long, or holds forbidden characters.
     """
     plain = name and name == PurePosixPath(name).name == PureWindowsPath(name).name
     if not plain or name.startswith(".") or not name.isprintable() or set(name) & set('<>:"|?*'):

@@ -1,4 +1,4 @@
-"""What the app answers: its page, recordings that come in, how far they are, what they gave."""
+"""The app's answers: its page, uploads, progress, results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from starlette.routing import Route
 from audioseg.show import report
 from audioseg.show.app.jobs import Jobs, UploadError
 
-# other sites' pages cannot send it, so they cannot use the app in their readers' name
+# pages of other sites cannot send it, so they cannot use the app in a visitor's name
 OWN_HEADER = "x-audioseg"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 MEGABYTE = 1_000_000
@@ -37,14 +37,13 @@ def application(
     jobs : Jobs
         Where recordings go.
     classes : sequence of str
-        What is told apart.
+        The classes that it tells apart.
     about : str
-        Which run does it, for the page.
+        The run, for the page.
     most_megabytes : int
-        How large a recording may be.
+        The largest recording to accept.
     token : str or None
-        What the address has to end with, once, to be let in; None lets in everybody who comes
-        over loopback.
+        The address must end with it, once, to get in; None lets in everybody on this machine.
 
     Returns
     -------

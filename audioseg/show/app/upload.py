@@ -1,4 +1,4 @@
-"""A button in a notebook: send a recording to the run at hand, look at what comes of it."""
+"""A button in a notebook: send a recording to a run, and look at its segments."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ LIMIT = "up to 9 MB; larger ones by `audioseg segment` or `audioseg app`"
 
 
 def button(segmenter: Segmenter, folder: str | Path = "segmented") -> ipywidgets.Widget:
-    """Return a button to send recordings with, and the place where their pages appear.
+    """Return a button that sends recordings, and the place where their pages appear.
 
-    The label files and the page of each lie in a folder then. Jupyter passes on messages up to
-    10 MiB; a larger recording goes to ``audioseg segment`` or ``audioseg app``, or into the
-    course's folder by Jupyter's own upload button.
+    Label files and pages go to a folder. Jupyter accepts messages up to 10 MiB; for a larger
+    recording take ``audioseg segment``, ``audioseg app``, or Jupyter's own upload button.
 
     Parameters
     ----------

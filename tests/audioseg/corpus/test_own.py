@@ -237,7 +237,7 @@ def test_what_may_be_amiss_is_noted(own, tmp_path, capsys):
         "note: TST holds no speech and no speech+music",
     ]
     # of 28 s 3, 3, 2.5, 3 and 2 are labelled
-    assert notes[2].startswith("note: 0.2 min carry no label, and count as noise:")
+    assert notes[2].startswith("note: 0.2 min have no label, and count as noise:")
     assert notes[3].startswith("note: again (TRN) and four (TST) are the same audio:")
     assert len(notes) == 4
 

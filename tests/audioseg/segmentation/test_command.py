@@ -97,7 +97,7 @@ def test_without_a_folder_to_write_to_it_ends_with_2(tmp_path, capsys):
     for out in (tmp_path / "file", tmp_path / "file" / "deeper"):
         assert main(["segment", str(tmp_path / "a.wav"), "--out", str(out)]) == 2
         error = capsys.readouterr().err
-        assert error.startswith(f"error: --out {out} is no folder and cannot be made one (")
+        assert error.startswith(f"error: --out {out} cannot be used as a folder (")
         assert error.endswith("): name another.\n")
 
 
@@ -134,4 +134,4 @@ def test_interrupted_it_says_what_is_true_of_it(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("audioseg.segmentation.command.find_recordings", pressed)
     assert main(["segment", "a.wav"]) == 130
-    assert capsys.readouterr().err == "error: interrupted: what has been written is complete.\n"
+    assert capsys.readouterr().err == "error: interrupted: the files written so far are complete.\n"

@@ -43,7 +43,9 @@ def test_references_have_no_gaps(corpus):
     a, b = evaluation.references(folder, "TST", frames.names)
     assert a == (TRACKS["a"], 9.0)
     assert b.track[0] == Segment(0.0, 1.0, "noise")
-    with pytest.raises(evaluation.EvaluationError, match=r"no recording c, .*: run 02 again"):
+    with pytest.raises(
+        evaluation.EvaluationError, match=r"lacks the recording c, .*: run 02 again"
+    ):
         evaluation.references(folder, "TST", ["c"])
     (folder / "recordings.csv").unlink()
     with pytest.raises(evaluation.EvaluationError, match=r"recordings\.csv cannot be read"):

@@ -208,7 +208,7 @@ def test_beyond_loopback_it_asks_for_a_token(place):
 
 def test_an_address_that_cannot_be_listened_on_is_named(app):
     port = int(re.search(r":(\d+)/", app)[1])
-    with pytest.raises(command.ArgumentError, match=f"--port {port} cannot be listened on"):
+    with pytest.raises(command.ArgumentError, match=rf"cannot listen on .*--port {port} \("):
         with command.listening("127.0.0.1", port):
             pass
     with command.listening("127.0.0.1", None) as sock:
