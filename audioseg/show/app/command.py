@@ -19,7 +19,7 @@ import webbrowser
 from pathlib import Path
 
 from audioseg.errors import ArgumentError, CourseError
-from audioseg.segmentation import METHODS
+from audioseg.smoothing import METHODS
 
 EPILOG = "Ctrl+C ends the app and deletes the recordings that were sent."
 PORT, PORTS_TRIED = 8899, 20
