@@ -34,7 +34,7 @@ HOP_SECONDS = HOP_SAMPLES / SAMPLE_RATE
 MINUTES = {"TRN": 140.0, "VAL": 31.0, "TST": 31.0}
 # the rest is noise
 SHARES = {
-    "TRN": {"speech": 0.40, "speech+music": 0.20, "music": 0.25},
+    "TRN": {"speech": 0.45, "speech+music": 0.18, "music": 0.23},
     "VAL": {"speech": 0.687, "speech+music": 0.10, "music": 0.12},
     "TST": {"speech": 0.68, "speech+music": 0.10, "music": 0.12},
 }
@@ -53,10 +53,10 @@ GAIN_DB = (-24.0, 2.0)  # of a recording
 FLOOR_DB = (-74.0, -50.0)
 SPEECH_OVER_MUSIC_DB = (0.0, 10.0)
 LIVELY_SHARE = 0.12  # of the speech: shouted, laughed, whispered, as no prompt is
-SUNG_SHARES = {"music": 0.6, "speech+music": 0.25}  # by a voice of the split that is made to sing
+SUNG_SHARES = {"music": 0.7, "speech+music": 0.25}  # by a voice of the split that is made to sing
 VOICE_OVER_MUSIC_DB = (-3.0, 9.0)  # of a singer's voice
 SOLO_SHARE, SOLO_DB = 0.4, 40.0  # of sung music: so loud that the music is not heard
-NOISE_KINDS = {"sounds": 0.40, "steady": 0.42, "floor": 0.1, "nothing": 0.08}
+NOISE_KINDS = {"sounds": 0.45, "steady": 0.35, "floor": 0.1, "nothing": 0.1}
 NOISE_UNDER_SPEECH, SPEECH_OVER_NOISE_DB = 0.4, (8.0, 30.0)
 NARROW_HERTZ = (3_400, 4_000)
 

@@ -90,7 +90,7 @@ def random_tune(rng: np.random.Generator) -> Tune:
 def random_singer(rng: np.random.Generator, *, voices: int | None = None) -> Singer:
     """Draw a singer; ``voices`` more than one sing together, by default in a third of draws."""
     style = str(rng.choice(list(STYLES), p=list(STYLES.values())))
-    drawn = 1 if rng.random() < 0.65 else int(rng.choice([2, 2, 3, 4]))
+    drawn = 1 if rng.random() < 0.65 else int(rng.choice([2, 2, 3, 4, 6]))
     ring, tilt, vibrato = 8 * rng.random() ** 2, rng.uniform(-4, 4), rng.uniform(0, 0.4)
     breath, evenness = rng.uniform(0.3, 1.0), rng.uniform(0.4, 0.8)
     drive = rng.uniform(1, 3) if rng.random() < 0.15 else 0.0

@@ -52,7 +52,7 @@ def analyse(speech: np.ndarray) -> Voice:
 @lru_cache(maxsize=32)
 def _analyse(content: bytes) -> Voice:
     samples = np.frombuffer(content).copy()
-    nothing = Voice(np.zeros(0), np.zeros((0, 257)), np.zeros((0, 257)))
+    nothing = Voice(np.zeros(0), np.zeros((0, 513)), np.zeros((0, 513)))
     if len(samples) < SAMPLE_RATE // 5 or np.ptp(samples) < 1e-4:
         return nothing
     samples -= samples.mean()
@@ -66,8 +66,6 @@ def _analyse(content: bytes) -> Voice:
     # D4C takes a frame for noise, whatever DIO said, where its low frequencies hold no pulses
     pitch[breath[:, 32] > 0.9] = 0
     voice = Voice(pitch, envelope, breath) if np.mean(pitch > 0) > 0.1 else nothing
-    # every other bin, 31 Hz apart, still holds all formants, and halves the work of singing
-    voice = Voice(voice.pitch, voice.envelope[:, ::2].copy(), voice.breath[:, ::2].copy())
     for array in voice:
         array.setflags(write=False)
     return voice
