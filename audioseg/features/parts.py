@@ -330,7 +330,7 @@ class Examples:
 
     The audio is read, embedded and forgotten block by block, so memory does not grow with its
     length. Iterate once; then ``seconds``, ``windows``, ``padded`` (whether it was shorter than a
-    window and filled up with silence) and ``counts`` (windows of each class) are known.
+    window and filled up) and ``counts`` (windows of each class) are known.
 
     Raises
     ------
@@ -385,7 +385,7 @@ class Examples:
         self.windows += len(rows)
         times = feat_ext.window_times(self.windows, settings.hop_seconds)[first:]
         if self.padded:
-            times = np.minimum(times, self.seconds / 2)  # the silence after it is not the recording
+            times = np.minimum(times, self.seconds / 2)  # what fills it up is not the recording
         names, background, ignore = settings.classes
         label = feat_ext.frame_labels(
             track, times, classes=names, background=background, ignore=ignore

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from audioseg.errors import ArgumentError
-from audioseg.segmentation import METHODS
+from audioseg.smoothing import METHODS
 
 EPILOG = "If interrupted, the files that it has written are complete."
 OUTPUT_FOLDER = Path("segmented")

@@ -19,7 +19,7 @@ from audioseg.errors import CourseError
 from audioseg.labels import Segment, read_classes, read_label_track
 from audioseg.segmentation import scores
 from audioseg.segmentation.segments import track_of
-from audioseg.segmentation.smoothing import WINDOW_SECONDS
+from audioseg.smoothing import WINDOW_SECONDS
 from audioseg.training.scores import frame_scores
 
 if TYPE_CHECKING:  # takes TensorFlow along
@@ -113,7 +113,7 @@ def estimate(
     config : mapping
         The run's ``config.json``.
     method, **options
-        See :func:`audioseg.segmentation.smoothing.smooth`.
+        See :func:`audioseg.smoothing.smooth`.
 
     Returns
     -------

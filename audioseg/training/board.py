@@ -13,12 +13,14 @@ from matplotlib.figure import Figure
 from audioseg.files import replacing
 from audioseg.show.pictures import GOAL, TRAINING, VALIDATION
 from audioseg.training import runs
+from audioseg.training.choice import choose
 
 CHART = "board.png"
 COLUMNS = (
     ("embedding", "weights", "{}"),
     ("VAL acc.", "val_accuracy", "{:.3f}"),
     ("macro F1", "val_macro_f1", "{:.3f}"),
+    ("smoothed", "val_smoothed_macro_f1", "{:.3f}"),
     ("of 1 s", "val_short_macro_f1", "{:.3f}"),
     ("TST acc.", "tst_accuracy", "{:.3f}"),
     ("macro F1", "tst_macro_f1", "{:.3f}"),
@@ -170,11 +172,12 @@ def show(folder: str | os.PathLike = runs.FOLDER) -> None:
     if not rows:
         raise runs.RunError(f"{folder} holds no run yet: run a notebook 03 first.")
     for group in by_corpus(rows):
-        best = group[0]
+        best, chosen = group[0], choose(group)
         print(f"{text_table(group)}\n")
         print(
-            f"best on {_name(best)}: {best['name']}; "
-            f"guessing: {best['val_majority_share']:.3f}, goal: {GOAL}\n"
+            f"best on {_name(best)}: {best['name']};\n"
+            f"chosen, the smallest within {best.get('val_score_error', 0.0):.3f} of it: "
+            f"{chosen['name']}; guessing: {best['val_majority_share']:.3f}, goal: {GOAL}\n"
         )
     place = Path(folder) / CHART
     with replacing(place) as aside:
