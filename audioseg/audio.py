@@ -241,6 +241,27 @@ def open_audio(
         yield AudioStream(path, *decoder[:3], decoder, findings)
 
 
+def files_in(folder: Path) -> Iterator[Path]:
+    """Yield the audio files in a folder and its subfolders, but for hidden ones, sorted."""
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        there = path.is_file() or path.is_symlink()  # a link to nothing is worth an error
+        if there and path.suffix.lower() in SUFFIXES and not hidden and not path.is_dir():
+            yield path
+
+
+def stated_seconds(path: str | os.PathLike) -> float | None:
+    """Return how long a recording is by its header, damaged or not; None if that does not say.
+
+    Raises
+    ------
+    AudioError
+        As :func:`open_audio` does.
+    """
+    with open_audio(path, findings=Findings()) as stream:
+        return stream.seconds
+
+
 def read_16k_blocks(
     path: str | os.PathLike, *, sample_rate: int = SAMPLE_RATE, findings: Findings | None = None
 ) -> Iterator[np.ndarray]:

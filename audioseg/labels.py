@@ -30,6 +30,10 @@ MOST_CLASSES = 20  # that label tracks may name
 LONGEST_NAME = 60  # letters
 
 
+# of a label track as it is written: start, end, label, and where in the file
+Row = tuple[str | float, str | float, str, str]
+
+
 class LabelError(CourseError):
     """A label track that cannot be read; one sentence with file, line and what to do."""
 
@@ -175,16 +179,17 @@ def spelling(label: str, names: Iterable[str]) -> str | None:
     is not taken for ``voice 1``, nor ``site a`` for ``site b``.
     """
     others = [name for name in names if name != label]
-    plain = {_plain(name): name for name in others}
-    if _plain(label) in plain:
-        return plain[_plain(label)]
-    close = difflib.get_close_matches(_plain(label), plain, n=1, cutoff=0.82)
-    if not close or _stem(close[0]) == _stem(_plain(label)):
+    known = {plain(name): name for name in others}
+    if plain(label) in known:
+        return known[plain(label)]
+    close = difflib.get_close_matches(plain(label), known, n=1, cutoff=0.82)
+    if not close or _stem(close[0]) == _stem(plain(label)):
         return None
-    return plain[close[0]]
+    return known[close[0]]
 
 
-def _plain(label: str) -> str:
+def plain(label: str) -> str:
+    """Return what counts of a label: not capitals, nor blanks, which RTTM cannot hold."""
     return " ".join(label.casefold().replace("_", " ").split())
 
 
@@ -224,11 +229,11 @@ def read_label_track(
     LabelError
         If a line cannot be understood; it names the file, the line and the remedy.
     """
-    return segments_of(path, rows_of(path), classes=classes, duration=duration)
+    return segments_of(path, label_rows(path), classes=classes, duration=duration)
 
 
-def rows_of(path: str | os.PathLike) -> list[tuple[str, str, str, str]]:
-    """Read the lines of an Audacity label track, for :func:`segments_of`."""
+def label_rows(path: str | os.PathLike) -> list[Row]:
+    """Read the lines of an Audacity label track as they are, for :func:`segments_of`."""
     rows = []
     for number, line in enumerate(text_of(path).splitlines(), start=1):
         if line.strip() and not line.startswith("\\"):
@@ -260,7 +265,7 @@ def text_of(path: str | os.PathLike) -> str:
 
 def segments_of(
     path: str | os.PathLike,
-    rows: Iterable[tuple[str | float, str | float, str, str]],
+    rows: Iterable[Row],
     *,
     classes: Sequence[str] | None = None,
     duration: float | None = None,
@@ -329,16 +334,16 @@ def _segment_of(
 
 
 def _class_of(label: str, where: str, classes: Sequence[str]) -> str:
-    """Return the class that a label names, whatever its capitals."""
+    """Return the class that a label names, whatever its capitals and blanks."""
     if label in classes:
         return label
-    known = {name.lower(): name for name in classes}
-    if label.lower() not in known:
+    known = {plain(name): name for name in classes}
+    if plain(label) not in known:
         meant = spelling(label, classes)
         hint = f"; is {meant!r} meant?" if meant else "."
         named = [name for name in classes if name != UNKNOWN]
         raise LabelError(f"{where}: the label {label!r} is none of {', '.join(named)}{hint}")
-    return known[label.lower()]
+    return known[plain(label)]
 
 
 def label_track(segments: Iterable[Segment]) -> str:

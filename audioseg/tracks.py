@@ -1,14 +1,14 @@
 """Label tracks in the formats of other programs: Audacity, CSV, RTTM, Praat, ELAN.
 
-======== ============ ===================================================================
-suffix   program      what it cannot hold
-======== ============ ===================================================================
-.txt     Audacity     times finer than a microsecond
-.csv     spreadsheets times finer than a microsecond
-.rttm    diarization  times finer than a microsecond; blanks in a label, which become ``_``
-.TextGrid Praat       times other than 0 in the first tenth of a millisecond
-.eaf     ELAN         times finer than a millisecond
-======== ============ ===================================================================
+========= ============ ===================================================================
+suffix    program      what it cannot hold
+========= ============ ===================================================================
+.txt      Audacity     times finer than a microsecond
+.csv      spreadsheets times finer than a microsecond
+.rttm     diarization  times finer than a microsecond; blanks in a label, which become ``_``
+.TextGrid Praat        times other than 0 in the first tenth of a millisecond
+.eaf      ELAN         times finer than a millisecond
+========= ============ ===================================================================
 
 Only CSV holds the probabilities of segments.
 """
@@ -21,15 +21,17 @@ import mimetypes
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from audioseg.labels import (
     LabelError,
+    Row,
     Segment,
+    label_rows,
     label_track,
-    rows_of,
     segments_of,
     text_of,
 )
@@ -37,8 +39,6 @@ from audioseg.labels import (
 TIER = "segments"  # what ours is called in Praat and ELAN
 SMALLEST_SECONDS = 0.0001
 AGREE_SECONDS = 0.0015  # two forms of one track: ELAN rounds to a millisecond
-
-Row = tuple[str | float, str | float, str, str]
 
 
 class Form(NamedTuple):
@@ -149,6 +149,12 @@ def seconds_text(seconds: float) -> str:
     return text[:-3] + text[-3:].rstrip("0")
 
 
+def _kept(track: Iterable[Segment], decimals: int = 6) -> list[Segment]:
+    """Round times, and leave out segments without length then, which no reader takes."""
+    rounded = (Segment(round(s[0], decimals), round(s[1], decimals), s[2]) for s in track)
+    return [segment for segment in rounded if segment.start < segment.end]
+
+
 # -- CSV
 
 
@@ -177,7 +183,7 @@ def read_csv(path: Path, tier: str | None = None) -> list[Row]:
 
 
 def write_csv(
-    track: Iterable[Segment],
+    track: Sequence[Segment],
     name: str,
     seconds: float,
     probabilities: Sequence[float] | None = None,
@@ -185,11 +191,13 @@ def write_csv(
     """Return a CSV table: start, end, label, and the probability of that label where there is."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    sure = None if probabilities is None else [f"{p:.3f}" for p in probabilities]
-    writer.writerow(["start", "end", "label", *(["probability"] if sure is not None else [])])
-    for number, (start, end, label) in enumerate(track):
-        more = [sure[number]] if sure is not None else []
-        writer.writerow([seconds_text(start), seconds_text(end), label, *more])
+    more = [[]] * len(track) if probabilities is None else [[f"{p:.3f}"] for p in probabilities]
+    writer.writerow(
+        ["start", "end", "label", *(["probability"] if probabilities is not None else [])]
+    )
+    for segment, last in zip(track, more, strict=True):
+        for start, end, label in _kept([segment]):
+            writer.writerow([seconds_text(start), seconds_text(end), label, *last])
     return text.getvalue()
 
 
@@ -236,11 +244,10 @@ def write_rttm(track: Iterable[Segment], name: str, seconds: float) -> str:
     the speaker's name. Fields are separated by blanks, so a name may not contain any.
     """
     lines = []
-    for start, end, label in track:
-        length = round(end, 6) - round(start, 6)
+    for start, end, label in _kept(track):
         lines.append(
-            f"SPEAKER {_joined(name)} 1 {seconds_text(start)} {seconds_text(length)} <NA> <NA> "
-            f"{_joined(label)} <NA> <NA>\n"
+            f"SPEAKER {_joined(name)} 1 {seconds_text(start)} {seconds_text(end - start)} <NA> "
+            f"<NA> {_joined(label)} <NA> <NA>\n"
         )
     return "".join(lines)
 
@@ -252,15 +259,14 @@ def read_textgrid(path: Path, tier: str | None = None) -> list[Row]:
     """Read the intervals of one tier of a TextGrid, without the empty ones."""
     from praatio import textgrid
 
-    def tiers() -> dict[str, list[Row]]:
+    with _library_of("Praat", path, "TextGrid"):
         grid = textgrid.openTextgrid(os.fspath(path), False, reportingMode="silence")
-        return {
+        tiers = {
             one.name: [(*entry, f"interval at {entry[0]:g} s") for entry in one.entries]
             for one in grid.tiers
             if isinstance(one, textgrid.IntervalTier)
         }
-
-    return _tier_of(path, tiers, tier, "TextGrid", "Praat")
+    return _tier_of(path, tiers, tier)
 
 
 def write_textgrid(track: Sequence[Segment], name: str, seconds: float) -> str:
@@ -268,8 +274,11 @@ def write_textgrid(track: Sequence[Segment], name: str, seconds: float) -> str:
     from praatio import textgrid
 
     # praatio writes smaller numbers in a form that it cannot read: 5e-05
-    clear = [s._replace(start=s.start if s.start >= SMALLEST_SECONDS else 0.0) for s in track]
+    clear = [
+        s._replace(start=s.start if s.start >= SMALLEST_SECONDS else 0.0) for s in _kept(track)
+    ]
     entries = [tuple(segment) for segment in clear if segment.end >= SMALLEST_SECONDS]
+    seconds = round(seconds, 6)
     grid = textgrid.Textgrid(0, seconds)
     grid.addTier(textgrid.IntervalTier(TIER, entries, 0, seconds))
     return _through_file(
@@ -284,9 +293,9 @@ def read_eaf(path: Path, tier: str | None = None) -> list[Row]:
     """Read the annotations of one tier of an ELAN file, without the empty ones."""
     from pympi import Eaf
 
-    def tiers() -> dict[str, list[Row]]:
+    with _library_of("ELAN", path, "ELAN file"):
         elan = Eaf(path, suppress_version_warning=True)
-        return {
+        tiers = {
             name: [
                 (start / 1000, end / 1000, value, f"annotation at {start / 1000:g} s")
                 for start, end, value, *_ in elan.get_annotation_data_for_tier(name)
@@ -294,8 +303,7 @@ def read_eaf(path: Path, tier: str | None = None) -> list[Row]:
             ]
             for name in elan.get_tier_names()
         }
-
-    return _tier_of(path, tiers, tier, "ELAN file", "ELAN")
+    return _tier_of(path, tiers, tier)
 
 
 def write_eaf(track: Iterable[Segment], name: str, seconds: float) -> str:
@@ -305,10 +313,8 @@ def write_eaf(track: Iterable[Segment], name: str, seconds: float) -> str:
     elan = Eaf(author="audioseg")
     elan.remove_tier("default")
     elan.add_tier(TIER)
-    for start, end, label in track:
-        begin, finish = round(1000 * start), round(1000 * end)
-        if finish > begin:
-            elan.add_annotation(TIER, begin, finish, label)
+    for start, end, label in _kept(track, decimals=3):
+        elan.add_annotation(TIER, round(1000 * start), round(1000 * end), label)
     if Path(name).suffix:  # a recording beside it, which ELAN opens as well
         kind = mimetypes.guess_type(name)[0] or "audio/x-wav"
         elan.add_linked_file(name, f"./{name}", mimetype=kind)
@@ -318,18 +324,21 @@ def write_eaf(track: Iterable[Segment], name: str, seconds: float) -> str:
 # -- both
 
 
-def _tier_of(
-    path: Path, read: Callable[[], dict[str, list[Row]]], tier: str | None, what: str, program: str
-) -> list[Row]:
-    """Return the rows of the named tier, or else of the only one that has any."""
+@contextmanager
+def _library_of(program: str, path: Path, what: str) -> Iterator[None]:
+    """Say in a sentence what goes wrong in a library, which raises whatever a broken file does."""
     try:
-        tiers = read()
+        yield
     except OSError as error:
         raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
-    except Exception:  # these libraries raise whatever a broken file does to them
+    except Exception:
         raise LabelError(
             f"{path} is no {what} that can be read: save it in {program} again."
         ) from None
+
+
+def _tier_of(path: Path, tiers: dict[str, list[Row]], tier: str | None) -> list[Row]:
+    """Return the rows of the named tier, or else of the only one that has any."""
     if tier is not None:
         if tier not in tiers:
             there = ", ".join(tiers) or "none"
@@ -352,7 +361,7 @@ def _through_file(suffix: str, save: Callable[[str], object]) -> str:
 
 
 FORMS = {
-    ".txt": Form(lambda path, tier: rows_of(path), lambda track, name, seconds: label_track(track)),
+    ".txt": Form(lambda path, tier: label_rows(path), lambda track, *about: label_track(track)),
     ".csv": Form(read_csv, write_csv),
     ".rttm": Form(read_rttm, write_rttm),
     ".textgrid": Form(read_textgrid, write_textgrid),

@@ -11,8 +11,7 @@ from own_recordings import SECONDS, recording, run_notebook
 
 from audioseg.__main__ import main
 from audioseg.features.dataset import load_split, read_dataset
-from audioseg.labels import CLASSES, Classes, read_classes
-from audioseg.show import pictures
+from audioseg.labels import CLASSES, read_classes
 from audioseg.tracks import read_track
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,9 +120,3 @@ def test_one_class_or_twenty_one_are_refused(tmp_path, monkeypatch, capsys):
     assert "there are 21 beside 'noise', where 1 to 20 are possible" in capsys.readouterr().err
     assert main([*own, "--classes", "noise"]) == 1
     assert not (tmp_path / "data/mine/corpus.json").exists()
-
-
-def test_looks_are_told_apart():
-    names = tuple(f"c{i}" for i in range(21))
-    looks = pictures.looks(Classes((*names, "rest"), "rest"))
-    assert len(set(looks.values())) == len(looks) == 23

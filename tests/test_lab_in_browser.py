@@ -1,5 +1,6 @@
 """JupyterLab as people meet it: run the base notebook from the menu, duplicate it, change one
-value, run the copy. A real server and a real browser; screenshots go to ``executed/lab``."""
+value, run the copy; send a recording with 04's button. A real server and a real browser;
+screenshots go to ``executed/lab``."""
 
 import json
 import os
@@ -11,7 +12,10 @@ import time
 import urllib.request
 from pathlib import Path
 
+import nbformat
+import numpy as np
 import pytest
+import soundfile
 from chromium import CHROMIUM, chromium, needed
 from selenium.common.exceptions import (
     StaleElementReferenceException,
@@ -22,7 +26,10 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
+from stored_runs import saved
 from synthetic import make_corpus
+
+from vggish.embedding import load_embedding
 
 ROOT = Path(__file__).parent.parent
 SCREENSHOTS = ROOT / "executed" / "lab"
@@ -109,6 +116,12 @@ def menu(browser, name, entry):
     click(browser, ".lm-Menu-itemLabel", entry)
 
 
+def idle(browser):
+    """Wait until the kernel has nothing to do."""
+    at_rest = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
+    wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, at_rest))
+
+
 def run_all(browser, metrics, name):
     """Run all cells from the menu; wait until the run stands on disk and the kernel is idle."""
     menu(browser, "Run", "Run All Cells")
@@ -116,12 +129,7 @@ def run_all(browser, metrics, name):
     while not metrics.exists():
         assert time.time() < deadline, f"no {metrics} after 150 s"
         time.sleep(1)
-    wait(
-        browser,
-        lambda b: b.find_elements(
-            By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator[data-status='idle']"
-        ),
-    )
+    idle(browser)
     time.sleep(2)
     browser.save_screenshot(str(SCREENSHOTS / f"{name}-end.png"))
     for output in browser.find_elements(By.CSS_SELECTOR, ".jp-OutputArea-output"):
@@ -134,12 +142,7 @@ def test_the_base_notebook_is_run_duplicated_changed_and_run_again(lab, browser)
     browser.get(f"{url}/lab/tree/{BASE}.ipynb?token=known&reset")
     wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-Cell"), 90)
     wait(browser, lambda b: "Training a first network" in b.find_element(By.TAG_NAME, "body").text)
-    wait(
-        browser,
-        lambda b: b.find_elements(
-            By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator[data-status='idle']"
-        ),
-    )
+    idle(browser)
     browser.save_screenshot(str(SCREENSHOTS / "1-opened.png"))
     run_all(browser, folder / "runs" / BASE / "metrics.json", "2-base")
     menu(browser, "File", "Save Notebook")
@@ -208,6 +211,65 @@ def test_the_base_notebook_is_run_duplicated_changed_and_run_again(lab, browser)
         assert metrics["name"] == name
         assert metrics["seed"] == seed
     assert (folder / "runs" / BASE / "metrics.json").read_bytes() == before
+
+
+def shown(browser, css):
+    """Wait for an element with this selector, and return it."""
+    return wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, css), 90)[-1]
+
+
+def test_a_recording_is_sent_with_the_button_of_04(lab, browser):
+    url, folder = lab
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    weights = {"weights": "mini", "weights_sha256": load_embedding("mini").sha256}
+    saved(folder / "runs" / "r", dataset=weights)
+    rng = np.random.default_rng(0)
+    soundfile.write(folder / "my voice.wav", 0.1 * rng.standard_normal(64_000).clip(-1, 1), 16_000)
+    (folder / "notes.wav").write_text("no audio")
+    # 04's own cell, after what it takes from the cells above it
+    testing = nbformat.read(ROOT / "04-testing-and-application.ipynb", as_version=4)
+    (cell,) = (cell for cell in testing.cells if "upload.button(" in cell.source)
+    before = (
+        "from audioseg.segmentation import segments\nfrom audioseg.training import runs\n\n"
+        'run = runs.load(runs.FOLDER / "r")\n'
+        'embedding, smoothing = segments.embedding_for(run), "viterbi 2"'
+    )
+    cells = [nbformat.v4.new_code_cell(before), nbformat.v4.new_code_cell(cell.source)]
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    nbformat.write(notebook, folder / "button.ipynb")
+
+    browser.get(f"{url}/lab/tree/button.ipynb?token=known&reset")
+    shown(browser, ".jp-Notebook .jp-Cell")
+    idle(browser)
+    menu(browser, "Run", "Run All Cells")
+    button = shown(browser, ".jupyter-widgets.widget-upload")
+    # it opens the system's dialogue, where nobody sits here to choose
+    browser.execute_script(
+        "HTMLInputElement.prototype.click = function () {"
+        " this.id = 'chosen'; document.body.append(this); };"
+    )
+    ActionChains(browser).move_to_element(button).click().perform()
+    files = "\n".join(str(folder / name) for name in ("my voice.wav", "notes.wav"))
+    browser.find_element(By.ID, "chosen").send_keys(files)
+    frame = shown(browser, "iframe[title='Page of my voice.wav']")
+    wait(browser, lambda b: "in no format that can be read" in b.page_source)
+    said = browser.find_element(By.CSS_SELECTOR, ".jp-Notebook").text
+    assert "notes.wav is in no format that can be read" in said
+    assert str(folder) not in said and "Traceback" not in said
+    links = browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook a[href*='segmented/']")
+    assert {Path(link.text).suffix for link in links} == {".html", ".txt", ".csv", ".rttm"}
+    assert (folder / "segmented" / "my voice.txt").read_text().startswith("0.000000\t")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'end'})", frame)
+    browser.switch_to.frame(frame)
+    ready = "return document.documentElement.dataset.ready === 'yes'"
+    wait(browser, lambda b: b.execute_script(ready))
+    assert browser.find_element(By.TAG_NAME, "h1").text == "my voice.wav"
+    browser.find_element(By.ID, "play").click()
+    moves = "return document.querySelector('#audio').currentTime > 0.2"
+    wait(browser, lambda b: b.execute_script(moves))
+    browser.switch_to.default_content()
+    browser.save_screenshot(str(SCREENSHOTS / "7-sent.png"))
 
 
 def test_chromium_is_the_one_that_was_found(browser):

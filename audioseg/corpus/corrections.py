@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from audioseg.corpus import own
+from audioseg.corpus.finding import find_recordings, read_groups
 from audioseg.corpus.folder import CORPUS, read_done, write_csv, writing
 from audioseg.corpus.sound import CorpusError
-from audioseg.corpus.splitting import read_groups
 from audioseg.labels import LabelError, read_classes
 from audioseg.tracks import read_track
 from vggish.download import sha256_of
@@ -64,13 +64,15 @@ def adopt(
         if not folder.is_dir():
             raise CorpusError(f"{folder} is no folder: name the one that it is in.")
     classes = read_classes(corpus)
-    found, failed = own.find_recordings(recordings, tier, tracks)
-    table = read_groups(groups, recordings, {name: one.audio for name, one in found.items()})
+    found, failed = find_recordings(recordings, tier, tracks)
+    table = read_groups(groups, recordings, found)
     home = {row["groups"]: row["split"] for row in done.values()}
     items = []
     for name, (audio, track) in found.items():
         before = done.get(name)
-        group = before["groups"] if before else str(table.group.get(name, name))
+        group = (
+            before["groups"] if before else str(table.group.get(name, name) if len(table) else name)
+        )
         split = before["split"] if before else home.get(group, HOME)
         try:
             read_track(track, classes=classes.labels, tier=tier)
@@ -104,6 +106,8 @@ def adopt(
             row = own.convert(item, corpus, classes, tier)
             if "error" in row:
                 failed[row["path"]] = row["error"]
+                if not item["done"]:  # what is there already stays as it was
+                    own.remove(corpus, row)
             else:
                 rows.append(row)
         done |= {row["recording"]: row for row in rows}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from audioseg.corpus.sound import CorpusError
-from audioseg.labels import UNKNOWN, Classes, LabelError, Segment, spelling
+from audioseg.labels import UNKNOWN, Classes, LabelError, Segment, plain, spelling
 
 
 def classes_of(
@@ -24,7 +24,8 @@ def classes_of(
         The label track of each recording.
     classes : sequence of str, optional
         The classes, in the order of their numbers; by default the labels of the tracks, in
-        alphabetical order. Of labels that differ only in capitals, the most frequent one counts.
+        alphabetical order. Of labels that differ only in capitals or in ``_`` for a
+        blank, the most frequent one counts.
     background : str
         The class of time without a label; it becomes the last class, if it is not among them.
     ignore : sequence of str
@@ -44,8 +45,8 @@ def classes_of(
         counts = label_counts(tracks)
         spelled: dict[str, str] = {}
         for label in sorted(counts, key=lambda label: (-counts[label], label)):
-            spelled.setdefault(label.casefold(), label)
-        aside = {name.casefold() for name in (*ignore, background)}
+            spelled.setdefault(plain(label), label)
+        aside = {plain(name) for name in (*ignore, background)}
         classes = sorted(name for key, name in spelled.items() if key not in aside)
     names = tuple(classes)
     if background not in names:
@@ -78,7 +79,7 @@ def odd_spellings(tracks: Mapping[str, Sequence[Segment]], classes: Classes) -> 
         where = next(name for name, track in tracks.items() if label in {s.label for s in track})
         times = f"{counts[label]} segment{'s' * (counts[label] != 1)}, as in {where}"
         if label not in classes.labels:
-            (same,) = (name for name in classes.labels if name.lower() == label.lower())
+            same = next(name for name in classes.labels if plain(name) == plain(label))
             said.append(f"note: the label {label!r} ({times}) is read as {same!r}.")
             continue
         others = [name for name in classes.labels if counts[name] >= counts[label]]

@@ -20,6 +20,7 @@ import soundfile
 
 from audioseg import audio
 from audioseg.audio import AudioError
+from audioseg.corpus.finding import find_recordings, read_groups
 from audioseg.corpus.folder import (
     CORPUS,
     DATA_FOLDER,
@@ -32,7 +33,7 @@ from audioseg.corpus.folder import (
 from audioseg.corpus.merging import merged
 from audioseg.corpus.naming import classes_of, odd_spellings
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError, to_int16
-from audioseg.corpus.splitting import read_groups, split_by_group
+from audioseg.corpus.splitting import split_by_group
 from audioseg.files import replacing
 from audioseg.labels import (
     BACKGROUND,
@@ -46,7 +47,7 @@ from audioseg.labels import (
     write_classes,
     write_label_track,
 )
-from audioseg.tracks import FORMS, is_track, read_track, the_one_of
+from audioseg.tracks import read_track
 from vggish.download import sha256_of
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -60,13 +61,6 @@ class Adopted(NamedTuple):
     recordings: pd.DataFrame
     failed: dict[str, str]
     notes: Sequence[str] = ()
-
-
-class Found(NamedTuple):
-    """A recording and its label track."""
-
-    audio: Path
-    track: Path
 
 
 def adopt(
@@ -134,14 +128,14 @@ def adopt(
         except LabelError as error:
             failed[str(path)] = str(error)
             tracks.pop(recording, None)
+    if not tracks:
+        raise _nothing(folder, failed)
     # the last label's end stands for the length: nothing has been decoded yet
     seconds = {r: max((segment.end for segment in tracks[r]), default=0.0) for r in tracks}
-    table = read_groups(groups, folder, {name: one.audio for name, one in found.items()})
+    table = read_groups(groups, folder, found)
     remedy = "add recordings or name more groups"
     if failed:
         remedy = f"{len(failed)} failed, the first as {next(iter(failed.values())).rstrip('.')}"
-    if not tracks:
-        raise _nothing(folder, failed)
     split_of, group_of = split_by_group(seconds, table, remedy)
     named = classes_of(tracks, classes=classes, background=background, ignore=ignore)
     with writing(target):
@@ -162,7 +156,10 @@ def adopt(
         work = partial(convert, target=target, classes=named, tier=tier)
         count = workers or os.cpu_count() or 1
         rows = map_items(work, items, count, "recordings", [1] * len(items))
-        failed.update((row["path"], row["error"]) for row in rows if "error" in row)
+        for row in rows:
+            if "error" in row:
+                failed[row["path"]] = row["error"]
+                remove(target, row)
         recordings = pd.DataFrame([row for row in rows if "error" not in row])
         if len(recordings):
             write_csv(target / "recordings.csv", recordings)
@@ -176,64 +173,11 @@ def _nothing(folder: Path, failed: Mapping[str, str]) -> CorpusError:
     return CorpusError(f"{folder} gave no recording: {reason}")
 
 
-def find_recordings(
-    folder: Path, tier: str | None = None, tracks_folder: Path | None = None
-) -> tuple[dict[str, Found], dict[str, str]]:
-    """Find recordings by name, with their label tracks.
-
-    Parameters
-    ----------
-    folder : Path
-        Recordings, in subfolders too; the subfolder's name becomes part of the recording's.
-    tier : str, optional
-        As for :func:`adopt`.
-    tracks_folder : Path, optional
-        The folder of the label tracks, with the same subfolders; by default ``folder``.
-
-    Returns
-    -------
-    found : dict of str to Found
-    failed : dict of str to str
-        Files without a track, with two tracks that differ, or with the name of another file; and
-        the reason.
-    """
-    found: dict[str, Found] = {}
-    taken: dict[str, Path] = {}  # some file systems take A and a for the same name
-    failed = {}
-    there: dict[str, list[Path]] = {}  # label tracks by their place without the suffix
-    base = tracks_folder or folder
-    for path in sorted(base.rglob("*")):
-        if is_track(path) and not path.is_dir():
-            there.setdefault(path.relative_to(base).with_suffix("").as_posix(), []).append(path)
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in parts)
-        if hidden or path.suffix.lower() not in audio.SUFFIXES or path.is_dir():
-            continue
-        name = "-".join((*parts[:-1], path.stem))
-        below = path.relative_to(folder)
-        # of a.wav and a.mp3, `segment` calls the tracks a.wav.txt and a.mp3.txt
-        tracks = there.get(below.as_posix()) or there.get(below.with_suffix("").as_posix(), [])
-        if not tracks:
-            if tracks_folder is None:
-                failed[str(path)] = (
-                    f"{path} has no label track: export one to {path.stem}.txt "
-                    f"(or {', '.join(list(FORMS)[1:])})."
-                )
-        elif name.casefold() in taken:
-            other = taken[name.casefold()]
-            failed[str(path)] = f"{path} has the name of {other}: rename one of them."
-        else:
-            taken[name.casefold()] = path
-            try:
-                found[name] = Found(path, the_one_of(tracks, tier=tier))
-            except LabelError as error:
-                failed[str(path)] = str(error)
-    return found, failed
-
-
 def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> dict:
-    """Write a recording as FLAC with its label track; return its row, or the error."""
+    """Write a recording as FLAC with its label track; return its row, or the error.
+
+    After an error, the files of an earlier call may still be there.
+    """
     source, track = Path(item["path"]), Path(item["track"])
     path = target / item["split"] / f"{item['recording']}.flac"
     track_path = path.with_suffix(".txt")
@@ -259,8 +203,6 @@ def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> 
         return {**row, "seconds": seconds, "groups": item["groups"], "sha256": sha256_of(path),
                 "source": origin}  # fmt: skip
     except (AudioError, LabelError) as error:
-        for stale in (path, track_path):
-            stale.unlink(missing_ok=True)
         return {**row, "path": str(source), "error": str(error)}
 
 
@@ -294,8 +236,13 @@ def _remove_others(target: Path, done: Mapping[str, Mapping], split_of: Mapping[
     """Remove recordings of an earlier call that are gone now, or in another split."""
     for recording, row in done.items():
         if split_of.get(recording) != row["split"]:
-            for suffix in (".flac", ".txt"):
-                (target / row["split"] / f"{recording}{suffix}").unlink(missing_ok=True)
+            remove(target, row)
+
+
+def remove(target: Path, row: Mapping) -> None:
+    """Remove a recording and its label track from a corpus."""
+    for suffix in (".flac", ".txt"):
+        (target / row["split"] / f"{row['recording']}{suffix}").unlink(missing_ok=True)
 
 
 def report(adopted: Adopted, target: Path) -> Sequence[str]:

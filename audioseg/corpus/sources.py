@@ -72,7 +72,9 @@ def read_sources(path: str | os.PathLike = DATA_FOLDER / "sources.csv") -> pd.Da
     for column, rule in rules.items():
         for line, value in enumerate(table[column], start=2):
             if not re.fullmatch(rule, value):
-                raise CorpusError(f"{path}, line {line}: {value!r} is no valid {column}.")
+                raise CorpusError(
+                    f"{path}, line {line}: {value!r} is no valid {column}: correct it."
+                )
     for column, of, what in (("split", "group", "group"), ("sha256", "package", "package")):
         several = table[table[of] != "*"].groupby(of)[column].nunique()
         if (several > 1).any():

@@ -6,19 +6,15 @@ on VAL and TST hold only for voices that are in no other split.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
 
-from audioseg.corpus.folder import SPLITS
 from audioseg.corpus.sound import CorpusError
 
 NOISE_SHARES = {"TRN": 0.6, "VAL": 0.2, "TST": 0.2}
 OWN_SHARES = {"TRN": 0.7, "VAL": 0.15, "TST": 0.15}
 SHORTEST_NOISE_SECONDS = 0.3
-GROUPS_FILE = "groups.csv"
 
 
 def deal(
@@ -80,54 +76,6 @@ def plan_split(files: pd.DataFrame) -> pd.DataFrame:
     return files.reset_index(drop=True)
 
 
-def read_groups(
-    path: str | os.PathLike | None, folder: Path, files: Mapping[str, Path]
-) -> pd.DataFrame:
-    """Read the table of groups of a corpus of one's own; its index is the recording.
-
-    Parameters
-    ----------
-    path : str or PathLike, optional
-        The table; by default ``groups.csv`` in ``folder``, where there is one.
-    folder : Path
-        What its files are relative to.
-    files : mapping of str to Path
-        The file of each recording.
-    """
-    if path is None:
-        path = folder / GROUPS_FILE
-        if not path.exists():
-            return pd.DataFrame(columns=["group", "split"])
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"{path} cannot be read ({error}): save it as CSV in UTF-8.") from None
-    for column in ("recording", "group"):
-        if column not in table:
-            raise CorpusError(f"{path} lacks the column {column!r}: its columns are "
-                              "recording, group and, if you like, split.")  # fmt: skip
-    by_file = {}
-    for name, file in files.items():
-        below = file.relative_to(folder)
-        by_file |= dict.fromkeys((name, below.as_posix(), below.with_suffix("").as_posix()), name)
-    for line, row in enumerate(table.to_dict("records"), start=2):
-        if row["recording"] not in by_file:
-            raise CorpusError(
-                f"{path}, line {line}: there is no recording {row['recording']!r} with a label "
-                "track: correct the name or remove the line."
-            )
-        if not row["group"] or row.get("split", "") not in ("", *SPLITS):
-            raise CorpusError(
-                f"{path}, line {line}: it needs a group, and a split of {', '.join(SPLITS)} "
-                "or none."
-            )
-    table = table.assign(recording=table.recording.map(by_file))
-    if table.recording.duplicated().any():
-        twice = table.recording[table.recording.duplicated()].iloc[0]
-        raise CorpusError(f"{path} names the recording {twice!r} twice: keep one of the lines.")
-    return table.set_index("recording")
-
-
 def split_by_group(
     seconds: Mapping[str, float], table: pd.DataFrame, remedy: str
 ) -> tuple[dict[str, str], dict[str, str]]:
@@ -138,7 +86,8 @@ def split_by_group(
     seconds : mapping of str to float
         How long each recording is.
     table : pd.DataFrame
-        As :func:`read_groups` returns it. A recording that it does not name is its own group.
+        As :func:`audioseg.corpus.finding.read_groups` returns it. A recording that it does not
+        name is its own group.
     remedy : str
         What to do about too few groups.
 

@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="make everything anew, even if it was made with other settings",
+        help="make everything again, even if it was made with other settings",
     )
 
 

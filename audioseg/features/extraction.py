@@ -99,7 +99,7 @@ def run(
     scheduler : str, optional
         The address of a Dask scheduler, whose workers are used in place of processes.
     overwrite : bool
-        Make everything anew, also where other settings were used before.
+        Make everything again, even if it was made with other settings.
     show_progress : bool
         Whether to draw a progress bar.
 
@@ -233,7 +233,7 @@ def _compare(folder: Path, made: dict, splits: Sequence[str], overwrite: bool) -
                 was, now = before.get(key), made[key]
             raise DatasetError(
                 f"{folder} was made with the {key} {was}, not {now}: ask for that, or add "
-                "--overwrite to make all of it anew."
+                "--overwrite to make all of it again."
             )
         kept = [split for split in before["splits"] if split not in splits]
         if kept:

@@ -318,7 +318,7 @@ def examples_of(
 
     The audio is read, embedded and forgotten block by block, so memory does not grow with its
     length. What was found on the way then stands in ``info``: ``seconds``, ``windows``, ``padded``
-    (whether it was shorter than a window and filled up with silence) and ``counts`` (windows of
+    (whether it was shorter than a window and filled up) and ``counts`` (windows of
     each class).
 
     Raises
@@ -344,7 +344,7 @@ def examples_of(
     for rows in audio.in_pieces(told(), max(1, int(EXAMPLE_SECONDS / hop_seconds))):
         first, windows = windows, windows + len(rows)
         times = feat_ext.window_times(windows, hop_seconds)[first:]
-        if stream.padded:  # the silence after the recording is not the recording
+        if stream.padded:  # what fills a short recording up is not the recording
             times = np.minimum(times, stream.samples / feat_ext.SAMPLE_RATE / 2)
         label = feat_ext.frame_labels(
             track, times, classes=classes.names, background=classes.background,

@@ -10,11 +10,12 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from audioseg.errors import ArgumentError
-from audioseg.segmentation import METHODS
+from audioseg.smoothing import METHODS
 
 EPILOG = "If interrupted, the files that it has written are complete."
 OUTPUT_FOLDER = Path("segmented")
@@ -24,15 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``audioseg segment``."""
     parser.set_defaults(goes_on="the files written so far are complete")
     parser.add_argument("paths", nargs="+", metavar="FILE", help="an audio file, or a folder")
-    parser.add_argument(
-        "--run", metavar="NAME", help="which of runs/ to use (default: the best one on VAL)"
-    )
-    parser.add_argument(
-        "--smooth",
-        choices=METHODS,
-        metavar="|".join(METHODS),
-        help="how to smooth the network's answers (default: as 04 chose, else viterbi)",
-    )
+    add_run_arguments(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -57,14 +50,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "is least sure (<name>.review.txt)",
     )
     parser.add_argument(
-        "--weights",
-        metavar="auto|audioset|mini|PATH",
-        help="the embedding (default: that of the run)",
-    )
-    parser.add_argument(
         "--html",
         action="store_true",
         help="write a page for each recording too, to look at and to send; for a folder, an index",
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name a run; see :func:`audioseg.segmentation.segmenter.load`."""
+    parser.add_argument(
+        "--run", metavar="NAME", help="which of runs/ to use (default: the best one on VAL)"
+    )
+    parser.add_argument(
+        "--smooth",
+        choices=METHODS,
+        metavar="|".join(METHODS),
+        help="how to smooth the network's answers (default: as 04 chose, else viterbi)",
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="auto|audioset|mini|PATH",
+        help="the embedding (default: that of the run)",
     )
 
 
@@ -76,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
     _make_folder(options.out)
     from tqdm import tqdm  # after the arguments, as TensorFlow takes seconds to import
 
+    from audioseg import audio
     from audioseg.segmentation import formats, pages, review, segmenter, segments
 
     ready = segmenter.load(options.run, weights=options.weights, smoothing=options.smooth)
@@ -83,14 +90,21 @@ def run(options: argparse.Namespace) -> int:
     failed, doubts = 0, []
     for path, target in recordings:
         try:
-            with (
-                _quiet_libraries() as terminal,
-                tqdm(desc=path.name, unit="s", unit_scale=True, leave=False, file=terminal) as bar,
-            ):
-                result = ready.segment(path, bar.update)
-            written = formats.export(result, target, more=options.format, recording=path.name)
-            if options.html:
-                written += pages.write(path, result, target, files=written, about=ready.about)
+            with _quiet_libraries() as terminal:
+                bar = partial(tqdm, unit="s", unit_scale=True, leave=False, file=terminal)
+                with bar(desc=path.name, total=audio.stated_seconds(path)) as told:
+                    result = ready.segment(path, told.update)
+                written = formats.export(result, target, more=options.format, recording=path.name)
+                if options.html:
+                    with bar(desc=f"{path.name}, page", total=result.seconds) as told:
+                        written += pages.write(
+                            path,
+                            result,
+                            target,
+                            files=written,
+                            about=ready.about,
+                            progress=told.update,
+                        )
         except (ValueError, OSError) as error:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
@@ -183,10 +197,12 @@ def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple
         If a path holds nothing, if two recordings would get the same label files, or if a label
         track beside a recording would be replaced.
     """
+    from audioseg import audio
+
     found: list[tuple[Path, Path]] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = list(_audio_in(path))
+            inside = list(audio.files_in(path))
             if not inside:
                 raise ArgumentError(f"{path} holds no audio: name a file or another folder.")
             found += [(file, out / file.relative_to(path)) for file in inside]
@@ -212,13 +228,3 @@ def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple
                 "folder with --out."
             )
     return [(path, target) for (path, _), target in zip(found, targets, strict=True)]
-
-
-def _audio_in(folder: Path) -> Iterator[Path]:
-    """Find audio in a folder and all folders in it, except hidden ones."""
-    from audioseg import audio
-
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in audio.SUFFIXES and path.is_file() and not hidden:
-            yield path

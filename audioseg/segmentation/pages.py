@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import feat_ext
+from audioseg.segmentation.formats import sureness
 from audioseg.segmentation.segments import Segmentation
 from audioseg.show import report
 
@@ -48,8 +49,9 @@ def write(
         report.page_beside(stem),
         recording,
         track=result.track,
+        sureness=sureness(result),
         probabilities=result.probabilities,
-        classes=result.classes.names,
+        classes=result.classes,
         seconds=result.seconds,
         hop_seconds=result.hop_seconds,
         first_center=feat_ext.FIRST_CENTER_SECONDS,

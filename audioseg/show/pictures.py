@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,57 +16,21 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from audioseg.labels import COURSE, Classes, Segment
+from audioseg.show.looks import looks
 
-# Okabe and Ito's palette: told apart in every common kind of colour vision. The first three, and
-# the grey of the background, are of four different lightnesses, so they differ in grey as well.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-HATCHES = ("", "///", "...")  # once all colours are used, they come again with these
-BACKGROUND_COLOR = "#C8C8C8"
 TRAINING, VALIDATION = "#555555", "#CC3311"  # curves; no class has these
 GOAL = 0.80
 LEGEND_COLUMNS = 7
 
-
-class Look(NamedTuple):
-    """How a class is drawn: its ``color`` (``#rrggbb``) and matplotlib's ``hatch`` over it."""
-
-    color: str
-    hatch: str = ""
-
-
-def looks(classes: Classes) -> dict[str, Look]:
-    """Return how to draw each class, and each label that is ignored.
-
-    The background is grey. The others have the colours of :data:`PALETTE` in order, with hatches
-    from the eighth on. Ignored time is white with crosses. Colour-blind readers can tell 21 classes
-    and the background apart.
-    """
-    others = [name for name in classes.names if name != classes.background]
-    styles = [Look(color, hatch) for hatch in HATCHES for color in PALETTE]
-    return {
-        **{name: styles[i % len(styles)] for i, name in enumerate(others)},
-        classes.background: Look(BACKGROUND_COLOR),
-        **dict.fromkeys(classes.ignore, Look("#FFFFFF", "xx")),
-    }
-
-
 # of the course's own corpus
 COLORS = {name: look.color for name, look in looks(COURSE).items() if name in COURSE.names}
-
-
-def _text_color(color: str) -> str:
-    """Return black or white, whichever is easier to read on a colour (WCAG 2)."""
-    channels = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    luminance = np.dot((0.2126, 0.7152, 0.0722), linear)
-    return "black" if luminance > 0.3 else "white"
 
 
 def legend(axes: Axes, classes: Classes = COURSE, **where) -> None:
     """Draw a legend of the classes in a corner of the axes, or elsewhere by matplotlib's names."""
     where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2} | where
     handles = [
-        Patch(facecolor=look.color, hatch=look.hatch, edgecolor="white", linewidth=0, label=name)
+        Patch(facecolor=look.color, hatch=look.hatch, edgecolor=look.ink, linewidth=0, label=name)
         for name, look in looks(classes).items()
         if name in classes.names
     ]
@@ -87,10 +50,15 @@ def draw_track(
     look_of = looks(classes)
     for name in sorted({segment.label for segment in track}):
         spans = [(s.start, s.end - s.start) for s in track if s.label == name]
-        color, hatch = look_of[name]
-        edge = "#777777" if name in classes.ignore else "white"
+        look = look_of[name]
+        edge = "#777777" if name in classes.ignore else look.ink
         axes.broken_barh(
-            spans, (bottom, height), facecolors=color, hatch=hatch, edgecolor=edge, linewidth=0
+            spans,
+            (bottom, height),
+            facecolors=look.color,
+            hatch=look.hatch,
+            edgecolor=edge,
+            linewidth=0,
         )
 
 
@@ -181,7 +149,7 @@ def embeddings(
     embedding : np.ndarray [shape=(n, features)]
         One row a window.
     track : sequence of Segment
-        What is heard when.
+        The label track.
     classes : Classes
         Those of the corpus.
     hop_seconds : float
@@ -232,19 +200,19 @@ def class_shares(shares: Mapping[str, np.ndarray], classes: Classes = COURSE) ->
     lefts = np.cumsum(table, axis=1) - table
     look_of = looks(classes)
     for name, widths, left in zip(classes.names, table.T, lefts.T, strict=True):
-        color, hatch = look_of[name]
+        look = look_of[name]
         bars = axes.barh(
             list(shares),
             widths,
             left=left,
-            color=color,
-            hatch=hatch,
-            edgecolor="white",
+            color=look.color,
+            hatch=look.hatch,
+            edgecolor=look.ink,
             linewidth=0,
             height=0.7,
         )
         texts = [f"{width:.3f}" if width > 0.04 else "" for width in widths]
-        axes.bar_label(bars, texts, label_type="center", color=_text_color(color))
+        axes.bar_label(bars, texts, label_type="center", color=look.ink)
     axes.set(xlim=(0, 1), xlabel="share of the windows")
     axes.invert_yaxis()
     legend(axes, classes)

@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from audioseg.labels import COURSE, Classes, Segment
-from audioseg.show.pictures import Look, looks
+from audioseg.show.looks import Look, looks
 
 _numbers = itertools.count()  # players on one page must not answer to each other's clicks
 
@@ -101,14 +101,6 @@ def gallery(cards: Iterable[tuple[str, str]]) -> str:
     return f'<div style="display:grid;grid-template-columns:{columns};gap:16px">{figures}</div>'
 
 
-def background_of(look: Look) -> str:
-    """Return a look as a value of CSS's ``background``."""
-    if not look.hatch:
-        return look.color
-    angle = {"/": 45, ".": 0, "x": 135}[look.hatch[0]]
-    return f"repeating-linear-gradient({angle}deg,#0005 0 1px,transparent 1px 5px),{look.color}"
-
-
 def _bar(
     title: str,
     track: Sequence[Segment],
@@ -125,10 +117,9 @@ def _bar(
             continue
         click = f"var a=document.getElementById('{name}');a.currentTime={left - start:.3f};a.play()"
         tip = html.escape(f"{label}, {begin:.2f} to {end:.2f} s", quote=True)
-        background = background_of(look_of[label])
         style = (
             f"position:absolute;top:0;bottom:0;left:{100 * (left - start) / seconds:.3f}%;"
-            f"width:{100 * (right - left) / seconds:.3f}%;background:{background};"
+            f"width:{100 * (right - left) / seconds:.3f}%;background:{look_of[label].css};"
             "cursor:pointer"
         )
         boxes.append(f'<span title="{tip}" style="{style}" onclick="{click}"></span>')

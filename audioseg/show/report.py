@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import itertools
 import json
 import os
 import re
@@ -24,8 +23,8 @@ from markupsafe import Markup
 
 from audioseg.errors import CourseError
 from audioseg.files import replacing
-from audioseg.labels import Segment
-from audioseg.show.pictures import COLORS
+from audioseg.labels import BACKGROUND, Classes, Segment
+from audioseg.show.looks import looks
 from audioseg.show.sound import Outline, write_mp3
 
 PAGES = Path(__file__).parent / "pages"
@@ -45,8 +44,9 @@ def write_page(
     recording: str | os.PathLike,
     *,
     track: Sequence[Segment],
+    sureness: Sequence[float],
     probabilities: np.ndarray,
-    classes: Sequence[str],
+    classes: Classes,
     seconds: float,
     hop_seconds: float,
     first_center: float,
@@ -62,13 +62,15 @@ def write_page(
     page : str or PathLike
         Where it goes, such as ``segmented/interview.html``.
     recording : str or PathLike
-        What is played.
+        The recording.
     track : sequence of Segment
         The segments, sorted by time.
+    sureness : sequence of float
+        The probability of each segment's label.
     probabilities : np.ndarray [shape=(n, classes)]
         Of each frame.
-    classes : sequence of str
-        Their names, two to twenty or so.
+    classes : Classes
+        Those of the run.
     seconds : float
         The length of the recording.
     hop_seconds, first_center : float
@@ -109,9 +111,9 @@ def write_page(
             written.append(beside)
         text = page_of(
             Path(recording).name, sound, outline,
-            track=track, probabilities=probabilities, classes=classes, seconds=seconds,
-            hop_seconds=hop_seconds, first_center=first_center, files=files, about=about or {},
-            note=printable(note),
+            track=track, sureness=sureness, probabilities=probabilities, classes=classes,
+            seconds=seconds, hop_seconds=hop_seconds, first_center=first_center, files=files,
+            about=about or {}, note=printable(note),
         )  # fmt: skip
         _write(page, text)
     except OSError as error:
@@ -128,8 +130,9 @@ def page_of(
     outline: Outline,
     *,
     track: Sequence[Segment],
+    sureness: Sequence[float],
     probabilities: np.ndarray,
-    classes: Sequence[str],
+    classes: Classes,
     seconds: float,
     hop_seconds: float,
     first_center: float,
@@ -143,27 +146,28 @@ def page_of(
     the page holds it.
     """
     name = printable(name)
-    colors = colors_of(classes)
-    edges = np.round((np.array([s[:2] for s in track]) - first_center) / hop_seconds + 0.5)
-    rows = []
-    for segment, (begin, end) in zip(track, edges.astype(int), strict=True):
-        number = list(classes).index(segment.label)
-        inside = probabilities[max(0, begin) : max(1, begin + 1, end), number]
-        rows.append({"segment": segment, "number": number, "sure": float(inside.mean())})
+    look_of = looks(classes)
+    drawn = [look_of[label] for label in classes.names]
+    rows = [
+        {"segment": segment, "number": classes.names.index(segment.label), "sure": sure}
+        for segment, sure in zip(track, sureness, strict=True)
+    ]
     shares = []
-    for number, label in enumerate(classes):
+    for label, look in zip(classes.names, drawn, strict=True):
         lengths = [s.end - s.start for s in track if s.label == label]
         shares.append(
-            {"label": label, "color": colors[number], "seconds": sum(lengths),
+            {"label": label, "look": look, "seconds": sum(lengths),
              "share": sum(lengths) / seconds, "segments": len(lengths)}
         )  # fmt: skip
     data = {
         "seconds": seconds,
         "hop": hop_seconds,
         "first": first_center,
-        "classes": list(classes),
-        "colors": colors,
-        "inks": [ink_on(color) for color in colors],
+        "classes": classes.names,
+        "colors": [look.color for look in drawn],
+        "hatches": [look.hatch[:1] for look in drawn],
+        "inks": [look.ink for look in drawn],
+        "backgrounds": [look.css for look in drawn],
         "starts": [round(s.start, 3) for s in track],
         "ends": [round(s.end, 3) for s in track],
         "labels": [row["number"] for row in rows],
@@ -177,6 +181,7 @@ def page_of(
         "seconds": seconds,
         "segments": len(track),
         "shares": {s["label"]: round(s["share"], 4) for s in shares},
+        "background": classes.background,
     }
     return render(
         "report",
@@ -224,15 +229,16 @@ def write_index(folder: str | os.PathLike) -> Path | None:
             found.append(summary | {"page": link, "folder": link.rpartition("/")[0]})
     if not found:
         return None
-    classes = list(dict.fromkeys(label for one in found for label in one["shares"]))
+    names = tuple(dict.fromkeys(label for one in found for label in one["shares"]))
+    look_of = looks(Classes(names, found[0].get("background", BACKGROUND)))
     whole = sum(one["seconds"] for one in found)
     legend = [
         {
             "label": label,
-            "color": color,
+            "look": look_of[label],
             "share": sum(one["shares"].get(label, 0.0) * one["seconds"] for one in found) / whole,
         }
-        for label, color in zip(classes, colors_of(classes), strict=True)
+        for label in names
     ]
     text = render("index", (), pages=found, legend=legend, seconds=whole)
     try:
@@ -248,26 +254,6 @@ def page_beside(stem: str | os.PathLike) -> Path:
     """Return the path of the page for label files with this path; never that of the index."""
     page = Path(f"{stem}.html")
     return page.with_name("index_.html") if page.name.lower() == INDEX else page
-
-
-def colors_of(classes: Sequence[str]) -> list[str]:
-    """Return a colour for each class, as ``#rrggbb``."""
-    more = itertools.cycle(
-        "#CC79A7 #56B4E9 #D55E00 #F0E442 #332288 #882255 #44AA99 #999933 #AA4499 #6699CC "
-        "#661100 #117733 #88CCEE #DDCC77 #CC6677 #7F7F7F #BCBD22 #17BECF #8C564B #E377C2".split()
-    )
-    return [COLORS.get(name) or next(more) for name in classes]
-
-
-def ink_on(color: str) -> str:
-    """Return black or white, whichever is easier to read on a colour.
-
-    By the contrast ratio of WCAG 2.2, from relative luminances.
-    """
-    levels = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
-    luminance = float(linear @ [0.2126, 0.7152, 0.0722])
-    return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
 
 
 def clock(seconds: float, decimals: int = 1) -> str:

@@ -66,7 +66,9 @@ FIELDS: dict[str, tuple[str, Callable[[Any, list[str]], bool]]] = {
     "network": ("a network as Keras writes it", lambda value, classes: isinstance(value, dict)),
     **dict.fromkeys(("network_sha256", "weights", "weights_sha256", "corpus", "smoothing"), TEXT),
     **dict.fromkeys(("val_accuracy", "val_majority_share", "val_macro_f1"), SHARE),
-    **dict.fromkeys(("val_short_accuracy", "val_short_macro_f1"), SHARE),
+    **dict.fromkeys(("val_smoothed_accuracy", "val_smoothed_macro_f1"), SHARE),
+    **dict.fromkeys(("val_short_accuracy", "val_short_macro_f1", "val_score_error"), SHARE),
+    "network_parameters": NUMBER,
     **dict.fromkeys(("seconds", "val_minutes", "tst_accuracy", "tst_macro_f1"), NUMBER),
     **dict.fromkeys(("tst_event_f1_0.5s", "tst_event_f1_1.0s"), NUMBER),
 }

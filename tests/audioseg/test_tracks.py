@@ -56,6 +56,14 @@ def test_any_form_turns_into_any_other(tmp_path_factory, data):
         track = tracks.read_track(path)
 
 
+@pytest.mark.parametrize("suffix", tracks.FORMS)
+def test_what_rounding_leaves_no_length_is_left_out(tmp_path, suffix):
+    track = [Segment(0, 1.5, "owl"), Segment(1.5, 1.5000001, "frog"), Segment(1.5000001, 2, "tit")]
+    path = tmp_path / f"a{suffix}"
+    path.write_text(tracks.FORMS[suffix].write(track, "a", 2.0000001), "utf-8")
+    assert tracks.read_track(path) == [(0, 1.5, "owl"), (1.5, 2, "tit")]
+
+
 LONG = """File type = "ooTextFile"
 Object class = "TextGrid"
 

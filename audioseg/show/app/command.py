@@ -19,7 +19,7 @@ import webbrowser
 from pathlib import Path
 
 from audioseg.errors import ArgumentError, CourseError
-from audioseg.segmentation import METHODS
+from audioseg.segmentation.command import add_run_arguments
 
 EPILOG = "Ctrl+C ends the app and deletes the recordings that were sent."
 PORT, PORTS_TRIED = 8899, 20
@@ -27,20 +27,7 @@ PORT, PORTS_TRIED = 8899, 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``audioseg app``."""
-    parser.add_argument(
-        "--run", metavar="NAME", help="which of runs/ to use (default: the best one on VAL)"
-    )
-    parser.add_argument(
-        "--smooth",
-        choices=METHODS,
-        metavar="|".join(METHODS),
-        help="how to smooth the network's answers (default: as 04 chose, else viterbi)",
-    )
-    parser.add_argument(
-        "--weights",
-        metavar="auto|audioset|mini|PATH",
-        help="the embedding (default: that of the run)",
-    )
+    add_run_arguments(parser)
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -99,7 +86,7 @@ def _serve(options: argparse.Namespace, sock: socket.socket, folder: Path) -> in
     jobs = Jobs(folder, ready, most=options.max_recordings)
     app = application(
         jobs,
-        classes=Classes.of(ready.run.config).names,
+        classes=Classes.of(ready.run.config),
         about=about,
         most_megabytes=options.max_megabytes,
         token=token,

@@ -207,8 +207,7 @@ class Jobs:
         if job.cancelled.is_set():
             raise Cancelled
         job.state = "working"
-        with audio.open_audio(job.path, findings=audio.Findings()) as stream:
-            job.seconds = stream.seconds
+        job.seconds = audio.stated_seconds(job.path)
         with self._turns:
             result = self.work.segment(job.path, progress)
         job.state = "writing"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
-from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -18,8 +18,10 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
+from audioseg.labels import Classes
 from audioseg.show import report
 from audioseg.show.app.jobs import Jobs, UploadError
+from audioseg.show.looks import looks
 
 # pages of other sites cannot send it, so they cannot use the app in a visitor's name
 OWN_HEADER = "x-audioseg"
@@ -28,7 +30,7 @@ MEGABYTE = 1_000_000
 
 
 def application(
-    jobs: Jobs, *, classes: Sequence[str], about: str, most_megabytes: int, token: str | None
+    jobs: Jobs, *, classes: Classes, about: str, most_megabytes: int, token: str | None
 ) -> Starlette:
     """Return the app.
 
@@ -36,7 +38,7 @@ def application(
     ----------
     jobs : Jobs
         Where recordings go.
-    classes : sequence of str
+    classes : Classes
         The classes that it tells apart.
     about : str
         The run, for the page.
@@ -49,12 +51,13 @@ def application(
     -------
     Starlette
     """
+    look_of = looks(classes)
     page = report.render(
         "app",
         ("wavesurfer.min.js", "record.min.js"),
         policy="connect-src 'self'; ",
         about=about,
-        classes=list(zip(classes, report.colors_of(classes), strict=True)),
+        backgrounds={label: look_of[label].css for label in classes.names},
         limits={"megabytes": most_megabytes, "recordings": jobs.most},
     )
 
@@ -71,8 +74,9 @@ def application(
                     size = max(size, file.tell() + len(chunk))
                     if size > most:
                         raise UploadError(
-                            f"{job.name} has {size / MEGABYTE:,.0f} MB, and {most_megabytes} MB is "
-                            "the most that is taken: cut it, or save it as MP3."
+                            f"{job.name} has {math.ceil(size / MEGABYTE):,} MB, and "
+                            f"{most_megabytes} MB is the most that is taken: cut it, or save it as "
+                            "MP3."
                         )
                     file.write(chunk)
         except BaseException as error:

@@ -58,8 +58,7 @@ def button(segmenter: Segmenter, folder: str | Path = "segmented") -> ipywidgets
         sent.parent.mkdir(parents=True, exist_ok=True)
         sent.write_bytes(content)
         try:
-            with audio.open_audio(sent, findings=audio.Findings()) as stream:
-                bar.max = stream.seconds or 60.0
+            bar.max = audio.stated_seconds(sent) or 60.0
             bar.value, said.value = 0.0, name
 
             def progress(seconds: float) -> None:
@@ -67,7 +66,7 @@ def button(segmenter: Segmenter, folder: str | Path = "segmented") -> ipywidgets
 
             result = segmenter.segment(sent, progress)
             *files, page = segmenter.write(sent, result, folder / sent.stem)
-        except (SentenceError, ValueError) as error:
+        except (SentenceError, ValueError, OSError) as error:
             raise UploadError(str(error).replace(str(sent), name)) from None
         display(HTML(framed(page.read_text(encoding="utf-8"), f"Page of {name}")))
         for file in (page, *files):

@@ -1,8 +1,7 @@
 "use strict";
 (() => {
   const $ = (id) => document.getElementById(id);
-  const { limits, classes } = JSON.parse($("data").textContent);
-  const colors = Object.fromEntries(classes);
+  const { limits, backgrounds } = JSON.parse($("data").textContent);
   const HEADERS = { "X-Audioseg": "1" };
   const clock = (t) => `${Math.floor(t / 60)}:${String(Math.floor(t % 60)).padStart(2, "0")}`;
   const problem = (text) => { $("problems").textContent = text; };
@@ -41,7 +40,7 @@
     const most = limits.megabytes * 1e6;
     one.part(".remove").onclick = () => one.gone();
     if (blob.size > most) {
-      one.fail(`${name} has ${Math.round(blob.size / 1e6).toLocaleString("en")} MB, and `
+      one.fail(`${name} has ${Math.ceil(blob.size / 1e6).toLocaleString("en")} MB, and `
         + `${limits.megabytes} MB is the most that is taken: cut it, or save it as MP3.`);
       return;
     }
@@ -118,7 +117,7 @@
     for (const [label, share] of Object.entries(said.shares).sort((a, b) => b[1] - a[1])) {
       const box = document.createElement("span");
       box.style.width = `${100 * share}%`;
-      box.style.background = colors[label];
+      box.style.background = backgrounds[label];
       box.title = `${label} ${(100 * share).toFixed(1)} %`;
       track.append(box);
       words.push(`${label} ${Math.round(100 * share)} %`);
@@ -166,8 +165,8 @@
   const button = $("record");
   if (!navigator.mediaDevices?.getUserMedia) {
     button.disabled = true;
-    $("record-note").textContent = "Browsers let only pages from this machine itself, or over "
-      + "https, use the microphone: record with another program, and send the file.";
+    $("record-note").textContent = "Browsers allow the microphone only to pages from this machine, or "
+      + "over https: record with another program, and send the file.";
   } else {
     const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
     const screen = WaveSurfer.create({ container: $("level"), height: 48, waveColor: css("--accent"), interact: false });

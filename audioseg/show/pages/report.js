@@ -7,7 +7,7 @@
     for (let i = 0; i < raw.length; i++) out[i] = raw.charCodeAt(i);
     return out;
   };
-  const { seconds, starts, ends, labels, classes, colors } = data;
+  const { seconds, starts, ends, labels, classes, colors, backgrounds } = data;
   const count = classes.length;
   const chances = bytes(data.probabilities);
   const frames = chances.length / count;
@@ -54,7 +54,7 @@
   for (let c = 0; c < count; c++) {
     const item = document.createElement("li"), swatch = document.createElement("span"), text = document.createElement("span");
     swatch.className = "swatch";
-    swatch.style.background = colors[c];
+    swatch.style.background = backgrounds[c];
     text.textContent = text.title = classes[c];
     item.style.height = `${laneHeight}px`;
     item.append(swatch, text);
@@ -70,6 +70,32 @@
     ctx.textBaseline = "middle";
     return { ctx, width, height };
   };
+  // what a class is filled with: its colour, hatched as by CSS elsewhere
+  const fill = (ctx, c) => {
+    if (!data.hatches[c]) return colors[c];
+    const ratio = window.devicePixelRatio || 1, side = 6, tile = document.createElement("canvas");
+    tile.width = tile.height = Math.round(side * ratio);
+    const t = tile.getContext("2d");
+    t.scale(tile.width / side, tile.height / side);
+    t.fillStyle = colors[c];
+    t.fillRect(0, 0, side, side);
+    t.globalAlpha = 0.6;
+    t.strokeStyle = t.fillStyle = data.inks[c];
+    t.beginPath();
+    if (data.hatches[c] === "/") {
+      for (const shift of [-side, 0, side]) {
+        t.moveTo(shift - 1, side + 1);
+        t.lineTo(shift + side + 1, -1);
+      }
+      t.stroke();
+    } else {
+      t.arc(side / 2, side / 2, 1.2, 0, 7);
+      t.fill();
+    }
+    const pattern = ctx.createPattern(tile, "repeat");
+    pattern.setTransform(new DOMMatrix().scale(side / tile.width));
+    return pattern;
+  };
   // the number of the segment at a time
   const at = (t) => {
     let low = 0, high = starts.length - 1;
@@ -80,19 +106,22 @@
     return low;
   };
   const boxes = (ctx, width, height, begin, end, names) => {
-    const scale = width / (end - begin);
+    const scale = width / (end - begin), fills = classes.map((_, c) => fill(ctx, c));
     for (let i = at(begin); i < starts.length && starts[i] < end; i++) {
       const left = Math.max(0, (starts[i] - begin) * scale);
       const right = Math.min(width, (ends[i] - begin) * scale);
-      ctx.fillStyle = colors[labels[i]];
+      ctx.fillStyle = fills[labels[i]];
       ctx.fillRect(left, 0, Math.max(0.6, right - left - (names && right - left > 3 ? 1 : 0)), height);
       if (names && right - left > 22) {
         ctx.save();
         ctx.beginPath();
         ctx.rect(left, 0, right - left - 4, height);
         ctx.clip();
+        const text = classes[labels[i]];
+        ctx.fillStyle = colors[labels[i]]; // no hatch behind letters
+        ctx.fillRect(left + 2, height / 2 - 9, ctx.measureText(text).width + 6, 18);
         ctx.fillStyle = data.inks[labels[i]];
-        ctx.fillText(classes[labels[i]], left + 5, height / 2);
+        ctx.fillText(text, left + 5, height / 2);
         ctx.restore();
       }
     }
@@ -118,7 +147,7 @@
       const base = (c + 1) * laneHeight - 1, tall = laneHeight - 5;
       ctx.fillStyle = line;
       ctx.fillRect(0, base, width, 1);
-      ctx.fillStyle = colors[c];
+      ctx.fillStyle = fill(ctx, c);
       ctx.beginPath();
       ctx.moveTo(0, base);
       for (let x = 0; x < width; x++) {
@@ -210,6 +239,7 @@
     // wavesurfer would put it off until the seek before it has ended, and the element need not
     audio.currentTime = there;
     if (!audio.readyState) ws.setTime(there); // without sound, too, one can look
+    update(); // the element says so itself only when it has got there
     if (say) status.textContent = `${clock(t)}, ${classes[labels[at(t + 0.001)]]}`;
   };
   const boundary = (direction) => {

@@ -11,6 +11,7 @@ from archives import files_below
 
 from audioseg import labels
 from audioseg.__main__ import main
+from audioseg.corpus import corrections, naming
 from audioseg.corpus import own as corpus_own
 from audioseg.corpus.own import adopt
 from audioseg.corpus.sound import CorpusError
@@ -266,3 +267,41 @@ def test_a_table_with_windows_line_ends_is_read(own, tmp_path):
     (own / "groups.csv").write_bytes(b"\xef\xbb\xbf" + buffer.getvalue().encode())
     table = adopt(own, "calls", data_folder=tmp_path, workers=1).recordings.set_index("recording")
     assert table.groups["one"] == "x"
+
+
+def test_a_correction_that_cannot_be_used_leaves_the_corpus_as_it_was(own, tmp_path):
+    data = tmp_path / "data"
+    table = adopt(own, "mine", data_folder=data, workers=1).recordings
+    name = table.recording[table.split == "TRN"].iloc[0]
+    fixed = tmp_path / "fixed"
+    fixed.mkdir()
+    source = next(path for path in own.glob(f"{name}.*") if path.suffix != ".txt")
+    shutil.copy(source, fixed)
+    soundfile.write(fixed / "other.wav", noise_burst(2, 8_000), 8_000)
+    for track in (name, "other"):  # they end long after the recordings
+        (fixed / f"{track}.txt").write_text("0\t999\tmusic\n")
+    before = files_below(data)
+    with pytest.raises(CorpusError, match=r"nothing was adopted: .* ends at 999 s"):
+        corrections.adopt(fixed, fixed, data / "mine")
+    assert files_below(data) == before
+
+
+def test_a_table_of_groups_may_name_what_cannot_be_used(own, tmp_path):
+    (own / "one.csv").write_text("start,end,label\n0,0.5,rain\n")  # one.txt says otherwise
+    (own / "two.txt").unlink()
+    (own / "groups.csv").write_text("recording,group\none,x\ntwo.flac,x\nthree,y\n")
+    adopted = adopt(own, "calls", data_folder=tmp_path, workers=1)
+    assert sorted(adopted.recordings.recording) == ["five", "four", "site b-one", "three"]
+    assert sorted(name[len(str(own)) + 1 :] for name in adopted.failed) == ["one.wav", "two.flac"]
+    (own / "groups.csv").write_text("recording,group\nthre,x\n")
+    with pytest.raises(CorpusError, match="line 2: there is no recording 'thre': correct the name"):
+        adopt(own, "calls", data_folder=tmp_path, workers=1)
+
+
+def test_a_label_whose_blanks_rttm_could_not_hold_is_the_same_class():
+    tracks = {name: [labels.Segment(0, 1, label)] for name, label in
+              (("a", "an owl"), ("b", "an_owl"), ("c", "An Owl"))}  # fmt: skip
+    classes = naming.classes_of(tracks)
+    assert classes.names == ("An Owl", "noise")
+    said = naming.odd_spellings(tracks, classes)
+    assert [" is read as 'An Owl'" in one for one in said] == [True, True]

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from recordings import tone
 
-from audioseg.labels import Segment
+from audioseg.labels import Classes, Segment
 from audioseg.show import report
 from audioseg.show.sound import MOST_STRETCHES, write_mp3
 
@@ -28,9 +28,9 @@ def page_of(
     probabilities[np.arange(frames), (centers > half).astype(int)] = 0.9
     (folder / "labels.txt").write_text("0\t3\tfrog\n")
     return report.write_page(
-        folder / f"{name}.html", folder / name, track=track, probabilities=probabilities,
-        classes=classes, seconds=seconds, hop_seconds=HOP, first_center=FIRST,
-        files=[folder / "labels.txt"], **more,
+        folder / f"{name}.html", folder / name, track=track, sureness=[0.9, 0.9],
+        probabilities=probabilities, classes=Classes(classes, classes[-1]), seconds=seconds,
+        hop_seconds=HOP, first_center=FIRST, files=[folder / "labels.txt"], **more,
     )  # fmt: skip
 
 
@@ -118,14 +118,6 @@ def test_the_index_shows_what_is_there(tmp_path):
 def test_no_page_takes_the_place_of_the_index(tmp_path):
     assert report.page_beside(tmp_path / "a").name == "a.html"
     assert report.page_beside(tmp_path / "Index").name == "index_.html"
-
-
-@pytest.mark.parametrize("count", [2, 5, 20])
-def test_each_of_many_classes_has_a_colour_and_readable_ink(count):
-    colors = report.colors_of([f"class {i}" for i in range(count)])
-    assert len(set(colors)) == count
-    assert {report.ink_on(color) for color in colors} <= {"#000000", "#ffffff"}
-    assert report.ink_on("#ffff00") == "#000000" and report.ink_on("#000080") == "#ffffff"
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,7 @@ def test_files_are_sent_in_the_browser(app, place):
         browser.find_element(By.ID, "files").send_keys("\n".join(names))
         WebDriverWait(browser, 30).until(lambda b: "Open the page" in texts(b))
         WebDriverWait(browser, 30).until(lambda b: "in no format" in texts(b))
-        assert "huge.wav has 1 MB, and 1 MB is the most" in texts(browser)
+        assert "huge.wav has 2 MB, and 1 MB is the most" in texts(browser)
         browser.save_screenshot(str(SCREENSHOTS / "app-sent.png"))
         browser.refresh()  # they are still there
         WebDriverWait(browser, 30).until(lambda b: "Open the page" in texts(b))
