@@ -14,7 +14,7 @@
 
 All functions here take arrays and paths, and need only libraries and :mod:`vggish`, so you can use
 this file elsewhere. ``audioseg.features`` calls them, and takes care of hours of audio, broken
-files, interruptions and many processors.
+files, interruptions and many processors. ``docs/02-sound-to-embeddings.md`` has exercises.
 """
 
 from __future__ import annotations
@@ -220,8 +220,8 @@ def embed(
     Returns
     -------
     np.ndarray [shape=(n, 128), dtype=float32]
-        :func:`window_times` gives their times. A recording shorter than 0.975 s is filled up with
-        silence to one window.
+        :func:`window_times` gives their times. A recording shorter than 0.975 s goes on as its
+        mirror image until it fills one window.
     """
     return np.concatenate(list(embedding.stream([samples], hop_frames_of(hop_seconds))))
 

@@ -42,15 +42,13 @@ class _Parser(argparse.ArgumentParser):
         self.exit(WRONG_ARGUMENTS, f"error: {message}: see {self.prog} --help.\n")
 
 
-def main(argv: Sequence[str] | None = None, **more) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status.
 
     Parameters
     ----------
     argv : sequence of str, optional
         The arguments, those of the process by default.
-    **more
-        Passed on to the command, for tests.
     """
     parser = _Parser(prog="audioseg", description=(__doc__ or "").partition("\n")[0])
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -63,7 +61,7 @@ def main(argv: Sequence[str] | None = None, **more) -> int:
     if hasattr(sys.stdout, "reconfigure"):  # a file's name may be no valid text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return options.do(options, **more)
+        return options.do(options)
     except ArgumentError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_ARGUMENTS

@@ -7,8 +7,7 @@ or the new one.
 from __future__ import annotations
 
 import os
-import tempfile
-import threading
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +15,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from audioseg.errors import CourseError
-
-_asking = threading.Lock()  # a cluster's worker may have several threads
 
 
 class BusyError(CourseError):
@@ -42,15 +39,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}-", suffix=f".part{path.suffix}"
-    )
-    os.close(handle)
-    aside = Path(name)
+    # not of tempfile, whose files are private: what we leave behind is meant to be read
+    aside = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part{path.suffix}")
     try:
+        aside.touch(exist_ok=False)
         yield aside
-        # mkstemp makes private files; what we leave behind is meant to be read
-        aside.chmod(0o666 & ~_umask())
         with aside.open("rb+") as written:
             os.fsync(written.fileno())
         aside.replace(path)
@@ -90,11 +83,3 @@ def only_run(folder: str | os.PathLike) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _umask() -> int:
-    """Return the process's file mode creation mask."""
-    with _asking:  # it can be asked only by changing it
-        umask = os.umask(0)
-        os.umask(umask)
-    return umask

@@ -279,17 +279,7 @@ def segments_of(
     rows : iterable of (start, end, label, where)
         Start and end in seconds, as numbers or as text; ``where`` in the file the row stands.
     classes, duration
-        As for :func:`read_label_track`.
-
-    Returns
-    -------
-    list of Segment
-        Sorted by time, without overlaps.
-
-    Raises
-    ------
-    LabelError
-        If a row cannot be understood.
+        As for :func:`read_label_track`, and so are the errors.
     """
     placed = sorted(
         (_segment_of(*row[:3], f"{path}, {row[3]}", classes, duration), number, row[3])
@@ -323,13 +313,10 @@ def _segment_of(
             f"{where}: {start!r} to {end!r} are not times: write seconds, as in 12.5."
         ) from None
     label = label.strip()
-    if not (math.isfinite(begins) and math.isfinite(ends)) or begins < 0:
+    if not 0 <= begins < ends < math.inf:
         raise LabelError(
-            f"{where}: the times {begins:g} to {ends:g} s must be finite and not negative."
-        )
-    if ends <= begins:
-        raise LabelError(
-            f"{where}: the segment ends at {ends:g} s, not after its start at {begins:g} s."
+            f"{where}: {begins:g} to {ends:g} s is no stretch of time: let it start at 0 or later, "
+            "and end after its start."
         )
     if classes is not None:
         label = _class_of(label, where, classes)

@@ -1,14 +1,14 @@
 """Label tracks in the formats of other programs: Audacity, CSV, RTTM, Praat, ELAN.
 
-======== ============ ===================================================================
-suffix   program      what it cannot hold
-======== ============ ===================================================================
-.txt     Audacity     times finer than a microsecond
-.csv     spreadsheets times finer than a microsecond
-.rttm    diarization  times finer than a microsecond; blanks in a label, which become ``_``
-.TextGrid Praat       times other than 0 in the first tenth of a millisecond
-.eaf     ELAN         times finer than a millisecond
-======== ============ ===================================================================
+========= ============ ===================================================================
+suffix    program      what it cannot hold
+========= ============ ===================================================================
+.txt      Audacity     times finer than a microsecond
+.csv      spreadsheets times finer than a microsecond
+.rttm     diarization  times finer than a microsecond; blanks in a label, which become ``_``
+.TextGrid Praat        times other than 0 in the first tenth of a millisecond
+.eaf      ELAN         times finer than a millisecond
+========= ============ ===================================================================
 
 Only CSV holds the probabilities of segments.
 """

@@ -14,14 +14,23 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT / "tests" / "helpers"))
+import numpy as np
+import soundfile
+
+SAMPLE_RATE = 16_000
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def write_corpus(trn: Path, *, recordings: int, seconds: float) -> None:
+    trn.mkdir(parents=True)
+    for number in range(recordings):
+        noise = np.random.default_rng(number).normal(0, 0.1, round(seconds * SAMPLE_RATE))
+        soundfile.write(trn / f"r{number:03}.flac", noise.clip(-1, 1), SAMPLE_RATE)
+        (trn / f"r{number:03}.txt").write_text(f"0\t{seconds}\tspeech\n")
 
 
 def main() -> None:
@@ -35,7 +44,6 @@ def main() -> None:
     parser.add_argument("--precision", default="float32")
     options = parser.parse_args()
     import distributed
-    from recordings import write_recording
 
     from audioseg.features import extraction
     from audioseg.features.parts import Source
@@ -43,20 +51,19 @@ def main() -> None:
     source = Source(options.weights, options.precision)
     with tempfile.TemporaryDirectory() as name:
         corpus = Path(name) / "corpus"
-        for number in range(options.recordings):
-            write_recording(corpus / "TRN" / f"r{number:03}.flac", options.seconds, seed=number)
+        write_corpus(corpus / "TRN", recordings=options.recordings, seconds=options.seconds)
         print("| workers | windows/s | against one | core-hours for 1,000 h | bytes |")
         print("|---|---|---|---|---|")
         first_rate = first_hash = None
 
         def report(name: str, summary: extraction.Summary) -> None:
             nonlocal first_rate, first_hash
-            rate = summary.windows / summary.seconds
+            rate = summary.run["windows_per_second"]
             made = (corpus / "embeddings" / "TRN.tfrecord").read_bytes()
             digest = hashlib.sha256(made).hexdigest()
             first_rate, first_hash = first_rate or rate, first_hash or digest
             same = "same" if digest == first_hash else "DIFFERENT"
-            cost = 1000 * (os.cpu_count() or 1) * summary.seconds / 3600 / summary.hours
+            cost = 1000 * (os.cpu_count() or 1) * summary.run["seconds"] / 3600 / summary.run["hours"]
             print(
                 f"| {name} | {rate:.0f} | {rate / first_rate:.2f} | {cost:.1f} | {same} |",
                 flush=True,

@@ -23,8 +23,9 @@ import soundfile
 
 from audioseg import audio
 from audioseg.labels import CLASSES
-from audioseg.segmentation import METHODS, segments
+from audioseg.segmentation import segments
 from audioseg.segmentation.evaluation import CANDIDATES
+from audioseg.smoothing import METHODS
 from audioseg.training import runs
 from vggish.frontend import SAMPLE_RATE
 

@@ -9,7 +9,7 @@ network   windows/s of the network alone: tf-slim's graph as it was published, a
           the share of the machine's peak in that precision
 chain     from a 44.1 kHz waveform to embeddings: numpy + resampy + tf-slim, and ours; what
           1,000 hours of audio cost
-memory    peak memory of embedding 1 h and 10 h of streamed 44.1 kHz audio
+memory    peak memory of 02 over recordings of 1 h and 10 h at 44.1 kHz
 scaling   cost against length and hop
 exact     how far the fast way is from the plain network on the course's own recordings
 
@@ -21,14 +21,14 @@ to the embeddings of tf-slim's graph with the same weights.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -216,48 +216,47 @@ def peak_megabytes() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-def streamed_hours(weights: str, hours: float, hop_frames: int, batch_size: int) -> dict:
-    """Embed synthetic audio that is made as it is read, and return the peak memory in MB."""
-    embedding = load_embedding(weights, batch_size=batch_size)
-    loaded = peak_megabytes()
+def silence(path: Path, hours: float) -> None:
+    """Make a wav file of 44.1 kHz whose samples take no place on the disk."""
+    rate, size = 44_100, 2 * int(hours * 3600 * 44_100)
+    head = struct.pack("<4sI8sIHHIIHH", b"RIFF", 36 + size, b"WAVEfmt ", 16, 1, 1, rate, 2 * rate,
+                       2, 16)  # fmt: skip
+    with path.open("wb") as file:
+        file.write(head + struct.pack("<4sI", b"data", size))
+        file.truncate(file.tell() + size)
 
-    def blocks() -> Iterator[np.ndarray]:
-        random = np.random.default_rng(0)
-        for _ in range(int(hours * 3600)):
-            yield random.normal(0, 0.1, 44_100).astype(np.float32)
 
-    start = time.perf_counter()
-    stream = embedding.stream(resample_blocks(blocks(), 44_100, 16_000), hop_frames)
-    for _ in stream:
-        pass
-    return {
-        "loaded": loaded,
-        "peak": peak_megabytes(),
-        "windows": stream.windows,
-        "seconds": time.perf_counter() - start,
-    }
+def extracted(corpus: Path, arguments: argparse.Namespace) -> dict[str, float]:
+    """Extract a corpus as 02 does, and return what that took, with this process's peak in MB."""
+    from audioseg.features import extraction
+
+    source = extraction.Source(arguments.memory_weights, batch_size=arguments.batch)
+    hop_seconds = arguments.memory_hop / 100
+    summary = extraction.run(corpus, source=source, hop_seconds=hop_seconds, show_progress=False)
+    return {"peak": peak_megabytes(), **summary.run}
 
 
 def part_memory(arguments: argparse.Namespace) -> None:
-    print(f"\nPeak memory, 44.1 kHz streamed, a window every {arguments.memory_hop / 100:g} s")
+    print(f"\nPeak memory of 02, one recording, a window every {arguments.memory_hop / 100:g} s")
     with tempfile.TemporaryDirectory() as folder:
         weights = arguments.memory_weights
         if weights is None:
             weights = str(save_checkpoint(random_vggish(), Path(folder) / "stand_in.ckpt"))
-            keras.backend.clear_session()
-            gc.collect()
         peaks = []
         for hours in arguments.hours:
-            command = [sys.executable, __file__, "--stream", weights, str(hours)]
-            command += ["--memory-hop", str(arguments.memory_hop)]
+            trn = Path(folder) / f"{hours:g}-hours" / "TRN"
+            trn.mkdir(parents=True)
+            silence(trn / "silence.wav", hours)
+            (trn / "silence.txt").touch()
+            command = [sys.executable, __file__, "--extract", str(trn.parent)]
+            command += ["--memory-weights", weights, "--memory-hop", str(arguments.memory_hop)]
             command += ["--batch", str(arguments.batch)]
             answer = subprocess.run(command, check=True, capture_output=True, text=True)
-            measured = json.loads(answer.stdout.splitlines()[-1])
-            peaks.append(measured["peak"])
+            found = json.loads(answer.stdout.splitlines()[-1])
+            peaks.append(found["peak"])
             print(
-                f"{hours:5g} h  peak {measured['peak']:6.0f} MB  "
-                f"(after loading {measured['loaded']:.0f} MB)  x {peaks[-1] / peaks[0]:.3f}  "
-                f"{measured['windows']} windows in {measured['seconds']:.0f} s",
+                f"{hours:5g} h  peak {peaks[-1]:6.0f} MB  x {peaks[-1] / peaks[0]:.3f}  "
+                f"{found['windows']} windows in {found['seconds']:.0f} s",
                 flush=True,
             )
 
@@ -335,14 +334,12 @@ def main() -> int:
         help="frames between windows, for memory; 96 lets 10 h pass in minutes",
     )
     parser.add_argument("--memory-weights", help="mini, or a checkpoint; random ones by default")
-    parser.add_argument("--stream", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--extract", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    if arguments.stream:
-        weights, hours = arguments.stream
-        measured = streamed_hours(weights, float(hours), arguments.memory_hop, arguments.batch)
-        print(json.dumps(measured))
+    if arguments.extract:
+        print(json.dumps(extracted(arguments.extract, arguments)))
         return 0
     print(f"{os.cpu_count()} processors, TensorFlow {tf.__version__}, Keras {keras.__version__}")
     for name in arguments.parts or PARTS:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from nbclient.exceptions import CellExecutionError
 from audioseg import labels
 from audioseg.errors import CourseError
 from audioseg.training import runs
+from audioseg.training.notebook import unchanged
 from vggish.embedding import load_embedding
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,6 +102,17 @@ def test_answers_differ_little_from_base(name):
     changed = [line for line in lines if line[:1] in "+-" and line[1:].strip()]
     assert f'+NAME = "{name}"' in changed
     assert 2 < len(changed) <= 60
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_what_is_marked_as_the_same_is_the_same(name):
+    marked = runpy.run_path(str(ROOT / "docs" / "mark_unchanged.py"))["marked"]
+    same = unchanged(ROOT / f"{BASE}.ipynb", ROOT / f"{name}.ipynb")
+    assert len(same) > 5
+    for cell in read(name).cells:
+        expected = marked(cell, cell.id in same)
+        assert cell.metadata.get("tags") == expected.get("tags"), "run docs/mark_unchanged.py"
+        assert cell.metadata.get("jupyter") == expected.get("jupyter"), "run docs/mark_unchanged.py"
 
 
 # -- run

@@ -174,8 +174,8 @@ class Embedding:
         hop_frames : int
             Frames from one window to the next: 12 is 0.12 s.
         pad_short : bool
-            Whether audio shorter than one window (0.975 s) is filled up with silence, to one
-            embedding; else it is an error.
+            Whether audio shorter than one window (0.975 s) goes on as its mirror image, to and fro,
+            until it fills one; else it is an error. Silence would be heard as part of the sound.
 
         Returns
         -------
@@ -262,6 +262,7 @@ class EmbeddingStream:
 
     def _checked(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Pass the blocks on, count their samples, and fill up what is too short."""
+        first_window: list[np.ndarray] = []
         for block in blocks:
             block = np.asarray(block)
             if block.ndim != 1 or not np.issubdtype(block.dtype, np.floating):
@@ -276,6 +277,8 @@ class EmbeddingStream:
                     f"sample {first} (at {first / SAMPLE_RATE:.3f} s) is NaN or infinite: repair "
                     "the audio."
                 )
+            if self.samples < WINDOW_SAMPLES:
+                first_window.append(block)
             self.samples += len(block)
             yield block
         if not self.samples:
@@ -284,11 +287,13 @@ class EmbeddingStream:
             if not self._pad_short:
                 raise EmbeddingError(
                     f"{self.samples} samples at 16 kHz are shorter than one window of "
-                    f"{WINDOW_SAMPLES} (0.975 s): use longer audio, or let it be filled up with "
-                    "silence."
+                    f"{WINDOW_SAMPLES} (0.975 s): use longer audio, or let its mirror image "
+                    "fill it up."
                 )
             self.padded = True
-            yield np.zeros(WINDOW_SAMPLES - self.samples, np.float32)
+            missing = WINDOW_SAMPLES - self.samples
+            whole = np.pad(np.concatenate(first_window), (0, missing), mode="symmetric")
+            yield whole[self.samples :]
 
 
 def load_embedding(

@@ -153,16 +153,9 @@ def save_checkpoint(model: keras.Model, path: str | os.PathLike) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    values = {name: variable.numpy() for name, variable in _variables(model).items()}
-    v1 = tf.compat.v1
-    with tf.Graph().as_default(), v1.Session() as session:
-        variables = {}
-        for name, value in values.items():
-            initial = v1.placeholder(tf.float32, value.shape)
-            variables[name] = v1.Variable(initial, name=name, use_resource=True)
-            session.run(variables[name].initializer, {initial: value})
-        saver = v1.train.Saver(variables, write_version=v1.train.SaverDef.V1)
-        saver.save(session, str(path), write_meta_graph=False, write_state=False)
+    named = _variables(model)
+    values = [variable.value for variable in named.values()]
+    tf.raw_ops.Save(filename=str(path), tensor_names=list(named), data=values)
     return path
 
 

@@ -27,13 +27,14 @@ from audioseg.corpus.folder import (
 )
 from audioseg.corpus.phrases import phrases_of
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError
-from audioseg.corpus.sources import list_sources, plan_split, read_sources
+from audioseg.corpus.sources import list_sources, read_sources
+from audioseg.corpus.splitting import plan_split
 from audioseg.files import replacing
 from audioseg.labels import COURSE, write_classes, write_label_track
 from vggish.download import sha256_of
 
 SEED = 2024
-VERSION = 3  # raised when the same sources are to make another plan or sound
+VERSION = 4  # raised when the same sources are to make another plan or sound
 
 
 def compose_corpus(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from audioseg.corpus import own
-from audioseg.corpus.finding import GROUPS_FILE, find_recordings, read_groups
+from audioseg.corpus.finding import find_recordings, read_groups
 from audioseg.corpus.folder import CORPUS, read_done, write_csv, writing
 from audioseg.corpus.sound import CorpusError
 from audioseg.labels import LabelError, read_classes
@@ -65,8 +65,7 @@ def adopt(
             raise CorpusError(f"{folder} is no folder: name the one that it is in.")
     classes = read_classes(corpus)
     found, failed = find_recordings(recordings, tier, tracks)
-    path = Path(groups) if groups else recordings / GROUPS_FILE
-    table = read_groups(path, recordings, found) if path.exists() else pd.DataFrame()
+    table = read_groups(groups, recordings, found)
     home = {row["groups"]: row["split"] for row in done.values()}
     items = []
     for name, (audio, track) in found.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -53,7 +54,7 @@ def find_recordings(
     for path in sorted(base.rglob("*")):
         if is_track(path) and not path.is_dir():
             there.setdefault(path.relative_to(base).with_suffix("").as_posix(), []).append(path)
-    for name, path in _audio_in(folder):
+    for name, path in _named_files(folder):
         below = path.relative_to(folder)
         # of a.wav and a.mp3, `segment` calls the tracks a.wav.txt and a.mp3.txt
         tracks = there.get(below.as_posix()) or there.get(below.with_suffix("").as_posix(), [])
@@ -75,20 +76,33 @@ def find_recordings(
     return found, failed
 
 
-def _audio_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the audio files in a folder and its subfolders, with the recordings' names."""
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in parts)
-        if path.suffix.lower() in audio.SUFFIXES and not hidden and not path.is_dir():
-            yield "-".join((*parts[:-1], path.stem)), path
+def _named_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the recordings in a folder and its subfolders: their names and files."""
+    for path in audio.files_in(folder):
+        below = path.relative_to(folder)
+        yield "-".join((*below.parts[:-1], path.stem)), path
 
 
-def read_groups(path: Path, folder: Path, found: Mapping[str, Found]) -> pd.DataFrame:
+def read_groups(
+    path: str | os.PathLike | None, folder: Path, found: Mapping[str, Found]
+) -> pd.DataFrame:
     """Read the table of groups; its index is the recording.
 
     A row on a recording that is there but not found, for want of a label track, is left out.
+
+    Parameters
+    ----------
+    path : str or PathLike, optional
+        The table; by default ``groups.csv`` in ``folder``, where there is one.
+    folder : Path
+        What its files are relative to.
+    found : mapping of str to Found
+        As :func:`find_recordings` returns them.
     """
+    if path is None:
+        path = folder / GROUPS_FILE
+        if not path.exists():
+            return pd.DataFrame(columns=["group", "split"])
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
@@ -98,7 +112,7 @@ def read_groups(path: Path, folder: Path, found: Mapping[str, Found]) -> pd.Data
             raise CorpusError(f"{path} lacks the column {column!r}: its columns are "
                               "recording, group and, if you like, split.")  # fmt: skip
     by_file: dict[str, str | None] = {}
-    for name, file in (*_audio_in(folder), *((name, one.audio) for name, one in found.items())):
+    for name, file in (*_named_files(folder), *((name, one.audio) for name, one in found.items())):
         below = file.relative_to(folder)
         places = (name, below.as_posix(), below.with_suffix("").as_posix())
         by_file |= dict.fromkeys(places, name if name in found else None)

@@ -11,8 +11,10 @@ import scipy.fft
 
 from vggish.frontend import SAMPLE_RATE
 
+# drawn alike; what is easily taken for music is there twice
 KINDS = (
-    "white", "pink", "brown", "hum", "tones", "clicks", "constant", "calls", "hum in noise",
+    "white", "white", "pink", "brown", "hum", "tones", "tones", "clicks", "constant", "calls",
+    "calls", "hum in noise",
 )  # fmt: skip
 EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}  # of power spectra that fall as 1 / f^b
 LOWEST_HERTZ = 30.0  # below it a spectrum that falls is flat: else all power would be there
@@ -85,7 +87,7 @@ def _tones(count: int, rng: np.random.Generator) -> np.ndarray:
     """Return one to three steady tones, as of machines: no two in a musical interval."""
     seconds = np.arange(count) / SAMPLE_RATE
     tones = np.zeros(count)
-    for _ in range(1 + rng.integers(3)):
+    for _ in range(rng.choice([1, 1, 2, 3])):
         hertz = np.exp(rng.uniform(np.log(150), np.log(6_000)))
         tones += rng.uniform(0.2, 1) * np.sin(
             2 * np.pi * hertz * seconds + rng.uniform(0, 2 * np.pi)

@@ -20,7 +20,7 @@ import soundfile
 
 from audioseg import audio
 from audioseg.audio import AudioError
-from audioseg.corpus.finding import GROUPS_FILE, find_recordings, read_groups
+from audioseg.corpus.finding import find_recordings, read_groups
 from audioseg.corpus.folder import (
     CORPUS,
     DATA_FOLDER,
@@ -33,6 +33,7 @@ from audioseg.corpus.folder import (
 from audioseg.corpus.merging import merged
 from audioseg.corpus.naming import classes_of, odd_spellings
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError, to_int16
+from audioseg.corpus.splitting import split_by_group
 from audioseg.files import replacing
 from audioseg.labels import (
     BACKGROUND,
@@ -49,7 +50,6 @@ from audioseg.labels import (
 from audioseg.tracks import read_track
 from vggish.download import sha256_of
 
-SHARES = {"TRN": 0.7, "VAL": 0.15, "TST": 0.15}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RESERVED = ("raw", CORPUS)
 UNLABELLED_SHARE = 0.1  # more than that is worth a note
@@ -128,16 +128,15 @@ def adopt(
         except LabelError as error:
             failed[str(path)] = str(error)
             tracks.pop(recording, None)
+    if not tracks:
+        raise _nothing(folder, failed)
     # the last label's end stands for the length: nothing has been decoded yet
     seconds = {r: max((segment.end for segment in tracks[r]), default=0.0) for r in tracks}
-    groups = Path(groups) if groups else folder / GROUPS_FILE
-    table = read_groups(groups, folder, found) if groups.exists() else pd.DataFrame()
+    table = read_groups(groups, folder, found)
     remedy = "add recordings or name more groups"
     if failed:
         remedy = f"{len(failed)} failed, the first as {next(iter(failed.values())).rstrip('.')}"
-    split_of, group_of = _deal(seconds, table, remedy)
-    if not tracks:
-        raise _nothing(folder, failed)
+    split_of, group_of = split_by_group(seconds, table, remedy)
     named = classes_of(tracks, classes=classes, background=background, ignore=ignore)
     with writing(target):
         write_classes(target, named)
@@ -172,36 +171,6 @@ def adopt(
 def _nothing(folder: Path, failed: Mapping[str, str]) -> CorpusError:
     reason = next(iter(failed.values()), "there is no audio")
     return CorpusError(f"{folder} gave no recording: {reason}")
-
-
-def _deal(
-    seconds: Mapping[str, float], table: pd.DataFrame, remedy: str
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Give each group to the split that lacks most of its share, the longest group first."""
-    group_of = {r: str(table.group.get(r, r)) if len(table) else r for r in seconds}
-    home: dict[str, str] = {}
-    for recording in seconds:
-        split = table.split.get(recording, "") if "split" in table else ""
-        if split and home.setdefault(group_of[recording], split) != split:
-            raise CorpusError(
-                f"the group {group_of[recording]!r} would be in {home[group_of[recording]]} and "
-                f"{split}: give all its recordings one split."
-            )
-    length: dict[str, float] = {}
-    for recording, group in group_of.items():
-        length[group] = length.get(group, 0.0) + seconds[recording]
-    have = {s: sum(length[g] for g in home if home[g] == s) for s in SHARES}
-    for group in sorted(set(length) - set(home), key=lambda g: (-length[g], g)):
-        # an empty split comes first, however the lengths are
-        lacking = [s for s in SHARES if s not in home.values()]
-        home[group] = min(lacking or SHARES, key=lambda s: have[s] / SHARES[s])
-        have[home[group]] += length[group]
-    if seconds and set(home.values()) != set(SHARES):
-        raise CorpusError(
-            f"{len(home)} groups cannot be split into {', '.join(SHARES)}: at least 3 are needed, "
-            f"so that no speaker or site is in two splits; {remedy}."
-        )
-    return {r: home[group_of[r]] for r in seconds}, group_of
 
 
 def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> dict:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import librosa
 import numpy as np
+import scipy.signal
 
 from vggish.frontend import SAMPLE_RATE
 from vggish.mini.singing import SCALES, Tune, random_tune, sing_line
@@ -17,12 +17,12 @@ from vggish.mini.voice import lively
 
 __all__ = ["hear", "lively", "sing_over", "sung_line"]
 
-MAJOR, MINOR = (
+KEYS = (  # major, minor
     (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
     (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
 )
-BEAT_SECONDS = (0.4, 0.9)  # faster and slower ones are halves and doubles
-ONSET_HOP, BEAT_PLACES = 256, 24
+BEATS_SECONDS = np.linspace(0.4, 0.9, 251)  # faster and slower ones are halves and doubles
+CHROMA_WINDOW, ONSET_HOP, BEAT_PLACES = 4096, 256, 24
 
 
 def hear(music: np.ndarray, rng: np.random.Generator) -> tuple[Tune, float]:
@@ -43,41 +43,52 @@ def hear(music: np.ndarray, rng: np.random.Generator) -> tuple[Tune, float]:
         When the first beat is, in seconds.
     """
     drawn, pentatonic = random_tune(rng), rng.random() < 0.3
-    heard = np.asarray(music[: 60 * SAMPLE_RATE], np.float32)
+    heard = np.asarray(music[: 60 * SAMPLE_RATE], float)
     if len(heard) < SAMPLE_RATE or np.ptp(heard) < 1e-6:
         return drawn, 0.0
-    # librosa's own tuning and beat tracker are compiled by numba, which takes longer than all songs
-    chroma = librosa.feature.chroma_stft(
-        y=heard, sr=SAMPLE_RATE, n_fft=4096, hop_length=1024, tuning=0.0
-    ).mean(axis=1)
     likeness = np.array(
-        [[np.corrcoef(np.roll(chroma, -k), p)[0, 1] for k in range(12)] for p in (MAJOR, MINOR)]
+        [[np.corrcoef(np.roll(chroma(heard), -k), p)[0, 1] for k in range(12)] for p in KEYS]
     )
     mode, tonic = np.unravel_index(np.argmax(np.nan_to_num(likeness)), likeness.shape)
-    strength = librosa.onset.onset_strength(y=heard, sr=SAMPLE_RATE, hop_length=ONSET_HOP)
     beat, first = drawn.beat, 0.0
+    strength = onset_strength(heard)
     if strength.any():
-        (tempo,) = librosa.feature.tempo(
-            onset_envelope=strength, sr=SAMPLE_RATE, hop_length=ONSET_HOP
-        )
-        beat = 60 / tempo
-        while beat < BEAT_SECONDS[0]:
-            beat *= 2
-        while beat > BEAT_SECONDS[1]:
-            beat /= 2
-        # onsets a beat apart, laid upon each other, pile up on the beat. The tempo is as fine as
-        # its grid; of those about it, the one with the highest pile does not drift off
+        # onsets a beat apart, laid upon each other, pile up on the beat
         frames = np.arange(len(strength)) * ONSET_HOP / SAMPLE_RATE
-        beats = beat * np.linspace(0.97, 1.03, 61)
         piles = [
             np.bincount((frames % b / b * BEAT_PLACES).astype(int), strength, BEAT_PLACES)
-            for b in beats
+            for b in BEATS_SECONDS
         ]
         best = int(np.argmax([pile.max() for pile in piles]))
-        beat = float(beats[best])
+        beat = float(BEATS_SECONDS[best])
         first = beat * float(piles[best].argmax()) / BEAT_PLACES
     # chroma counts from C, as MIDI's numbers do
     return Tune(float(tonic), SCALES[mode + 2 * pentatonic], beat), first
+
+
+def chroma(music: np.ndarray) -> np.ndarray:
+    """Return how strong each of the twelve pitch classes is, from C upwards.
+
+    librosa has this, and the onsets below; but its import compiles for half a minute on a new
+    machine, in every process that composes.
+    """
+    spectrum = _magnitudes(music, CHROMA_WINDOW, CHROMA_WINDOW // 4).mean(axis=1)
+    hertz = np.fft.rfftfreq(CHROMA_WINDOW, 1 / SAMPLE_RATE)
+    tonal = (hertz > 55) & (hertz < 2000)
+    classes = np.round(69 + 12 * np.log2(hertz[tonal] / 440)).astype(int) % 12
+    return np.bincount(classes, spectrum[tonal] ** 2, 12)
+
+
+def onset_strength(music: np.ndarray) -> np.ndarray:
+    """Return how much louder the spectrum gets, in decibels, every 16 ms; 0 where it does not."""
+    magnitudes = _magnitudes(music, 4 * ONSET_HOP, ONSET_HOP)
+    decibels = 20 * np.log10(np.maximum(magnitudes, 1e-4 * magnitudes.max()))
+    return np.maximum(np.diff(decibels, axis=1, prepend=decibels[:, :1]), 0).mean(axis=0)
+
+
+def _magnitudes(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
+    """Return the spectrogram (bins, frames) of Hann windows centred on every hop."""
+    return np.abs(scipy.signal.stft(samples, nperseg=window, noverlap=window - hop)[2])
 
 
 def sung_line(count: int, phrases: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:

@@ -21,6 +21,7 @@ import soundfile
 from audioseg import audio
 from audioseg.audio import AudioError
 from audioseg.corpus import noises, singing
+from audioseg.decoding import HEADERLESS
 from audioseg.errors import CourseError
 from vggish.frontend import SAMPLE_RATE
 from vggish.resample import resample
@@ -77,7 +78,7 @@ def read_source(
     path = Path(path)
     stop = None if seconds is None else round((start_seconds + seconds) * SAMPLE_RATE)
     try:
-        if stop is None or path.suffix in audio.HEADERLESS:
+        if stop is None or path.suffix in HEADERLESS:
             return _whole(path)[start_seconds * SAMPLE_RATE : stop]
         # a track lasts minutes, and seconds of it are wanted
         with soundfile.SoundFile(path) as file:

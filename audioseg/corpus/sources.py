@@ -1,4 +1,4 @@
-"""The sources of the corpus: their table, their packages, their files, their splits.
+"""The sources of the corpus: their table, their packages, their files.
 
 A row of ``data/sources.csv`` is a group of a package: a voice, an artist, or (``*``) the sounds,
 whose families become groups.
@@ -23,8 +23,6 @@ from audioseg.corpus.sound import CorpusError
 from vggish.download import sha256_of
 
 KINDS = ("speech", "music", "noise")
-NOISE_SHARES = {"TRN": 0.6, "VAL": 0.2, "TST": 0.2}
-SHORTEST_NOISE_SECONDS = 0.3
 AUDIO_SUFFIXES = (".flac", ".g722", ".gsm", ".mp3", ".ogg", ".wav")
 COLUMNS = (
     "package", "version", "source", "sha256", "bytes", "kind", "group", "split", "files",
@@ -74,7 +72,9 @@ def read_sources(path: str | os.PathLike = DATA_FOLDER / "sources.csv") -> pd.Da
     for column, rule in rules.items():
         for line, value in enumerate(table[column], start=2):
             if not re.fullmatch(rule, value):
-                raise CorpusError(f"{path}, line {line}: {value!r} is no valid {column}.")
+                raise CorpusError(
+                    f"{path}, line {line}: {value!r} is no valid {column}: correct it."
+                )
     for column, of, what in (("split", "group", "group"), ("sha256", "package", "package")):
         several = table[table[of] != "*"].groupby(of)[column].nunique()
         if (several > 1).any():
@@ -149,7 +149,8 @@ def list_sources(
     -------
     pd.DataFrame
         One row a file: ``path`` (relative to ``raw_folder``), ``package``, ``kind``, ``group``,
-        ``split`` (``*`` where :func:`plan_split` decides), ``seconds``, ``rate``, ``licence``.
+        ``split`` (``*``: decided by :func:`audioseg.corpus.splitting.plan_split`), ``seconds``,
+        ``rate``, ``licence``.
 
     Raises
     ------
@@ -189,43 +190,6 @@ def _family(package: str, path: str) -> str:
     """Name the group of a sound: its file's name without numbers, which number its takes."""
     stem = re.split(r"[\d_-]", Path(path).stem)[0].lower()
     return f"{package}:{Path(path).parent.name}/{stem or Path(path).stem}"
-
-
-def plan_split(files: pd.DataFrame) -> pd.DataFrame:
-    """Decide the split of each source: by voice, artist and family of sounds, never by file alone.
-
-    The table of sources gives voices and artists their split. Each family of sounds, the longest
-    first, goes to the split that lacks most of its share.
-
-    Parameters
-    ----------
-    files : pd.DataFrame
-        As :func:`list_sources` returns it.
-
-    Returns
-    -------
-    pd.DataFrame
-        The same with ``split`` decided, without sounds too short to be used.
-
-    Raises
-    ------
-    CorpusError
-        If a group would be in two splits.
-    """
-    files = files[(files.kind != "noise") | (files.seconds >= SHORTEST_NOISE_SECONDS)].copy()
-    open_families = files[files.split == "*"].groupby("group").seconds.sum()
-    dealt = dict.fromkeys(SPLITS, 0.0)
-    home = {}
-    # rounded, and by name where equal: the same order everywhere
-    for group in sorted(open_families.index, key=lambda g: (-round(open_families[g], 3), g)):
-        split = min(SPLITS, key=lambda s: dealt[s] / NOISE_SHARES[s])
-        home[group] = split
-        dealt[split] += open_families[group]
-    files["split"] = files.split.where(files.split != "*", files.group.map(home))
-    splits_of = files.groupby("group").split.nunique()
-    if (splits_of > 1).any():
-        raise CorpusError(f"the group {splits_of.idxmax()} is in two splits: give it one.")
-    return files.reset_index(drop=True)
 
 
 def inspect(files: pd.DataFrame) -> pd.DataFrame:

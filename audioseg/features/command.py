@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="make everything anew, even if it was made with other settings",
+        help="make everything again, even if it was made with other settings",
     )
 
 
@@ -80,24 +80,14 @@ def positive(text: str) -> int:
     return number
 
 
-def run(options: argparse.Namespace, source_class: type | None = None) -> int:
-    """Do what the command line asks for; return the exit status.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        Of :func:`add_arguments`.
-    source_class : type, optional
-        Stands in for :class:`audioseg.features.parts.Source` in tests.
-    """
+def run(options: argparse.Namespace) -> int:
+    """Do what the command line asks for; return the exit status."""
     from audioseg.features import extraction  # only now: a wrong argument shows at once
 
     summary = extraction.run(
         options.corpus,
         splits=options.splits,
-        source=(source_class or extraction.Source)(
-            options.weights, options.precision, options.batch
-        ),
+        source=extraction.Source(options.weights, options.precision, options.batch),
         hop_seconds=options.hop,
         workers=options.workers,
         scheduler=options.scheduler,
@@ -120,14 +110,13 @@ def report(summary) -> None:
             f"{split}: {entry['recordings']} recordings, {entry['hours']:.2f} h, "
             f"{entry['windows']} windows ({shares}), {entry['padded']} padded"
         )
-    if summary.new:
-        rate = summary.windows / max(summary.seconds, 1e-3)
-        print(
-            f"this run: {summary.new} recordings, {summary.hours:.2f} h, {summary.seconds:.1f} s, "
-            f"{rate:.0f} windows/s"
-        )
-    else:
-        print("this run: nothing new")
+    run = summary.run
+    print(
+        f"this run: {run['recordings']} recordings, {run['hours']:.2f} h, {run['seconds']:.1f} s, "
+        f"{run['windows_per_second']:.0f} windows/s"
+        if run["recordings"]
+        else "this run: nothing new"
+    )
     if summary.ignored:
         some = ", ".join(summary.ignored[:3])
         print(f"ignored: {len(summary.ignored)} files that are no recordings, such as {some}")

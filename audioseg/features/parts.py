@@ -13,11 +13,11 @@ import json
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,14 +25,14 @@ import feat_ext
 from audioseg import audio
 from audioseg.features.dataset import DATASET_FORMAT, DatasetError
 from audioseg.files import replacing
-from audioseg.labels import COURSE, IGNORED, Classes, Segment, read_label_track
+from audioseg.labels import IGNORED, Classes, read_label_track
 from vggish.download import sha256_of
 from vggish.errors import SentenceError
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from vggish.embedding import Embedding, EmbeddingStream
+    from vggish.embedding import Embedding
 
 NAME_BYTES = 200  # file systems take 255, and the name of a part is longer than the recording's
 EXAMPLE_SECONDS = 3600.0  # what one example holds at most: a longer recording becomes several
@@ -62,64 +62,13 @@ class Source:
         return load_embedding(self.weights, precision=self.precision, batch_size=self.batch_size)
 
 
-@dataclass(frozen=True)
-class Task:
-    """A recording to embed.
-
-    Attributes
-    ----------
-    split, name : str
-        Which recording.
-    path : str
-        The audio, its label track beside it.
-    part : str
-        Where the result goes.
-    """
+class Task(NamedTuple):
+    """A recording to embed: its audio, its label track beside it, and where its part goes."""
 
     split: str
     name: str
     path: str
     part: str
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The settings that all recordings of a run share, on which their bytes depend.
-
-    Attributes
-    ----------
-    embedding : tuple
-        The items of the embedding's description.
-    hop_seconds : float
-        From one window to the next.
-    batch_size : int
-        The last bits of an embedding can depend on it.
-    threads : int
-        Threads of TensorFlow; see :func:`fix_threads`.
-    classes : Classes
-        Those of the corpus.
-    """
-
-    embedding: tuple[tuple[str, str], ...]
-    hop_seconds: float
-    batch_size: int
-    threads: int = 0
-    classes: Classes = COURSE
-
-    def fingerprint(self, task: Task, stamps: Sequence[Stamp]) -> str:
-        """Return the SHA-256 of all that a recording's examples depend on."""
-        made_from = [
-            DATASET_FORMAT,
-            feat_ext.FRONT_END,
-            dict(self.embedding),
-            self.hop_seconds,
-            self.batch_size,
-            self.classes,
-            task.split,
-            task.name,
-            [sha256 for _, _, sha256 in stamps],
-        ]
-        return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
 class Done(NamedTuple):
@@ -181,12 +130,43 @@ def find_tasks(corpus: Path, split: str, folder: Path) -> tuple[list[Task], list
     return good, failed, sorted(ignored)
 
 
-def finished(task: Task, settings: Settings) -> Done | None:
+def how_made(
+    embedding: Embedding, *, hop_seconds: float, batch_size: int, classes: Classes
+) -> dict[str, Any]:
+    """Return the settings that dataset.json records, on which the bytes of all records depend."""
+    return {
+        "format": DATASET_FORMAT,
+        **classes.said(),
+        "hop_seconds": hop_seconds,
+        "front_end": feat_ext.FRONT_END,
+        **_said_of(embedding),
+        "batch_size": batch_size,  # the last bits of an embedding can depend on it
+    }
+
+
+def _said_of(embedding: Embedding) -> dict[str, str]:
+    said = embedding.description()
+    return {
+        "network": said["network"],
+        "weights": said["name"],
+        "weights_sha256": said["sha256"],
+        "precision": said["precision"],
+        "postprocessing": said["postprocessing"],
+    }
+
+
+def _fingerprint(task: Task, made: Mapping[str, Any], stamps: Sequence[Stamp]) -> str:
+    """Return the SHA-256 of all that a recording's examples depend on."""
+    contents = [sha256 for _, _, sha256 in stamps]
+    depends = json.dumps([made, task.split, task.name, contents], sort_keys=True)
+    return hashlib.sha256(depends.encode()).hexdigest()
+
+
+def finished(task: Task, made: Mapping[str, Any]) -> Done | None:
     """Return the information of a part, if there is a valid one."""
     try:
         info = json.loads(_info_path(task).read_text(encoding="utf-8"))
-        stamps = stamps_of(task, info["stamps"])
-        fits = settings.fingerprint(task, stamps) == info["fingerprint"]
+        fits = _fingerprint(task, made, stamps_of(task, info["stamps"])) == info["fingerprint"]
         whole = sha256_of(task.part) == info["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -247,11 +227,23 @@ _loading = threading.Lock()  # a cluster's worker may have several threads
 def work_on(
     task: Task,
     *,
-    settings: Settings,
+    made: Mapping[str, Any],
     source: Source,
+    threads: int = 0,
     progress: Callable[[float, int], None] = lambda seconds, windows: None,
 ) -> Done:
     """Embed a recording and write its part; return, not raise, an error in the recording.
+
+    Parameters
+    ----------
+    task : Task
+        Which recording.
+    made : mapping
+        As :func:`how_made` returns it.
+    source, threads
+        The embedding, and what :func:`fix_threads` returned.
+    progress : callable
+        Called with the seconds of the recording and its windows so far.
 
     Raises
     ------
@@ -259,14 +251,14 @@ def work_on(
         If the part cannot be written, or this process has other weights than the run.
     """
     with _loading:
-        fix_threads(settings.threads)
+        fix_threads(threads)
         embedding = loaded(source)
-    if tuple(embedding.description().items()) != settings.embedding:
+    if made != {**made, **_said_of(embedding)}:
         raise DatasetError(
             f"{platform.node()} has other weights ({embedding.name}, {embedding.sha256[:12]}) "
             "than this run: give every worker the same files."
         )
-    part = Path(task.part)
+    part, info = Path(task.part), {}
     try:
         try:
             stamps = stamps_of(task)
@@ -274,21 +266,11 @@ def work_on(
             return Done(task, None, f"{error.filename} cannot be read ({error.strerror}).")
         _info_path(task).unlink(missing_ok=True)  # from here on, it would speak of another part
         with replacing(part) as aside:
-            examples = Examples(task, settings, embedding, progress)
-            feat_ext.write_examples(aside, examples)
-            sha256 = sha256_of(aside)
+            feat_ext.write_examples(aside, examples_of(task, made, embedding, info, progress))
+            info["sha256"] = sha256_of(aside)
         if not _unchanged(task, stamps):
             return Done(task, None, f"{task.path} changed while it was read: run again.")
-        fingerprint = settings.fingerprint(task, stamps)
-        info = {
-            "seconds": examples.seconds,
-            "windows": examples.windows,
-            "padded": examples.padded,
-            "counts": examples.counts.tolist(),
-            "fingerprint": fingerprint,
-            "sha256": sha256,
-            "stamps": stamps,
-        }
+        info |= {"fingerprint": _fingerprint(task, made, stamps), "stamps": stamps}
         with replacing(_info_path(task)) as aside:
             aside.write_text(json.dumps(info), encoding="utf-8")
         return Done(task, info)
@@ -325,78 +307,64 @@ def cannot_write(folder: Path, error: Exception) -> DatasetError:
     )
 
 
-class Examples:
-    """The examples of a recording, of an hour each at most, and its counts.
+def examples_of(
+    task: Task,
+    made: Mapping[str, Any],
+    embedding: Embedding,
+    info: dict[str, Any],
+    progress: Callable[[float, int], None] = lambda seconds, windows: None,
+) -> Iterator[tf.train.SequenceExample]:
+    """Yield the examples of a recording, of an hour each at most.
 
     The audio is read, embedded and forgotten block by block, so memory does not grow with its
-    length. Iterate once; then ``seconds``, ``windows``, ``padded`` (whether it was shorter than a
-    window and filled up with silence) and ``counts`` (windows of each class) are known.
+    length. What was found on the way then stands in ``info``: ``seconds``, ``windows``, ``padded``
+    (whether it was shorter than a window and filled up) and ``counts`` (windows of
+    each class).
 
     Raises
     ------
     AudioError, LabelError
-        While iterating, if the recording or its label track cannot be read, or they do not belong
-        together.
+        If the recording or its label track cannot be read, or they do not belong together.
     """
+    classes, hop_seconds = Classes.of(made), made["hop_seconds"]
+    track_path = Path(task.path).with_suffix(".txt")
+    track = read_label_track(track_path, classes=classes.labels)  # its faults show before the work
+    hop_frames = feat_ext.hop_frames_of(hop_seconds)
+    stream = embedding.stream(audio.read_16k_blocks(task.path), hop_frames)
+    embedded = windows = 0
 
-    def __init__(
-        self,
-        task: Task,
-        settings: Settings,
-        embedding: Embedding,
-        progress: Callable[[float, int], None],
-    ):
-        self.seconds, self.windows, self.padded = 0.0, 0, False
-        self.counts = np.zeros(len(settings.classes.names), dtype=int)
-        self._task, self._settings = task, settings
-        self._embedding, self._progress = embedding, progress
-
-    def __iter__(self) -> Iterator[tf.train.SequenceExample]:
-        settings, path = self._settings, Path(self._task.path).with_suffix(".txt")
-        allowed = settings.classes.labels
-        track = read_label_track(path, classes=allowed)  # its faults show before the work
-        hop_frames = feat_ext.hop_frames_of(settings.hop_seconds)
-        stream = self._embedding.stream(audio.read_16k_blocks(self._task.path), hop_frames)
-        most = max(1, int(EXAMPLE_SECONDS / settings.hop_seconds))
-        chunks: list[np.ndarray] = []
-        for chunk in self._counted(stream):
-            chunks.append(chunk)
-            while sum(map(len, chunks)) >= most:
-                whole = np.concatenate(chunks)
-                yield self._example(whole[:most], track)
-                chunks = [whole[most:]]
-        self.seconds = stream.samples / feat_ext.SAMPLE_RATE
-        self.padded = stream.padded
-        read_label_track(path, classes=allowed, duration=self.seconds)
-        if any(map(len, chunks)):
-            yield self._example(np.concatenate(chunks), track)
-
-    def _counted(self, stream: EmbeddingStream) -> Iterator[np.ndarray]:
-        """Pass on the chunks of a stream, and count them."""
-        samples = 0
+    def told() -> Iterator[np.ndarray]:
+        nonlocal embedded
         for chunk in stream:
-            self._progress((stream.samples - samples) / feat_ext.SAMPLE_RATE, len(chunk))
-            samples = stream.samples
+            embedded += len(chunk)
+            progress(stream.samples / feat_ext.SAMPLE_RATE, embedded)
             yield chunk
-        self._progress((stream.samples - samples) / feat_ext.SAMPLE_RATE, 0)
 
-    def _example(self, rows: np.ndarray, track: list[Segment]) -> tf.train.SequenceExample:
-        settings, first = self._settings, self.windows
-        self.windows += len(rows)
-        times = feat_ext.window_times(self.windows, settings.hop_seconds)[first:]
-        if self.padded:
-            times = np.minimum(times, self.seconds / 2)  # the silence after it is not the recording
-        names, background, ignore = settings.classes
+    counts = np.zeros(len(classes.names), dtype=int)
+    for rows in audio.in_pieces(told(), max(1, int(EXAMPLE_SECONDS / hop_seconds))):
+        first, windows = windows, windows + len(rows)
+        times = feat_ext.window_times(windows, hop_seconds)[first:]
+        if stream.padded:  # what fills a short recording up is not the recording
+            times = np.minimum(times, stream.samples / feat_ext.SAMPLE_RATE / 2)
         label = feat_ext.frame_labels(
-            track, times, classes=names, background=background, ignore=ignore
-        )
-        self.counts += np.bincount(label[label != IGNORED], minlength=len(names))
-        return feat_ext.to_example(
+            track, times, classes=classes.names, background=classes.background,
+            ignore=classes.ignore,
+        )  # fmt: skip
+        counts += np.bincount(label[label != IGNORED], minlength=len(counts))
+        yield feat_ext.to_example(
             rows,
-            self._embedding.quantize(rows),
+            embedding.quantize(rows),
             label,
-            recording=self._task.name,
-            split=self._task.split,
-            start_time_seconds=first * settings.hop_seconds,
-            hop_seconds=settings.hop_seconds,
+            recording=task.name,
+            split=task.split,
+            start_time_seconds=first * hop_seconds,
+            hop_seconds=hop_seconds,
         )
+    seconds = stream.samples / feat_ext.SAMPLE_RATE
+    read_label_track(track_path, classes=classes.labels, duration=seconds)
+    info |= {
+        "seconds": seconds,
+        "windows": windows,
+        "padded": stream.padded,
+        "counts": counts.tolist(),
+    }

@@ -1,3 +1,1 @@
 """04: from a run to segments, and how close they come to the reference."""
-
-METHODS = ("none", "median", "minimum", "viterbi")  # of making labels of probabilities

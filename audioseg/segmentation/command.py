@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from audioseg.errors import ArgumentError
-from audioseg.segmentation import METHODS
+from audioseg.smoothing import METHODS
 
 EPILOG = "If interrupted, the files that it has written are complete."
 OUTPUT_FOLDER = Path("segmented")
@@ -197,10 +197,12 @@ def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple
         If a path holds nothing, if two recordings would get the same label files, or if a label
         track beside a recording would be replaced.
     """
+    from audioseg import audio
+
     found: list[tuple[Path, Path]] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = list(_audio_in(path))
+            inside = list(audio.files_in(path))
             if not inside:
                 raise ArgumentError(f"{path} holds no audio: name a file or another folder.")
             found += [(file, out / file.relative_to(path)) for file in inside]
@@ -226,13 +228,3 @@ def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple
                 "folder with --out."
             )
     return [(path, target) for (path, _), target in zip(found, targets, strict=True)]
-
-
-def _audio_in(folder: Path) -> Iterator[Path]:
-    """Find audio in a folder and all folders in it, except hidden ones."""
-    from audioseg import audio
-
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in audio.SUFFIXES and path.is_file() and not hidden:
-            yield path

@@ -19,7 +19,7 @@ from audioseg.errors import CourseError
 from audioseg.labels import Segment, read_classes, read_label_track
 from audioseg.segmentation import scores
 from audioseg.segmentation.segments import track_of
-from audioseg.segmentation.smoothing import WINDOW_SECONDS
+from audioseg.smoothing import WINDOW_SECONDS
 from audioseg.training.scores import frame_scores
 
 if TYPE_CHECKING:  # takes TensorFlow along
@@ -113,7 +113,7 @@ def estimate(
     config : mapping
         The run's ``config.json``.
     method, **options
-        See :func:`audioseg.segmentation.smoothing.smooth`.
+        See :func:`audioseg.smoothing.smooth`.
 
     Returns
     -------
@@ -283,40 +283,6 @@ def by_group(about: pd.DataFrame, right: np.ndarray, column: str) -> pd.DataFram
     table = known.groupby(column).right.agg(windows="size", accuracy="mean")
     recall = known.pivot_table("right", column, "label", aggfunc="mean", observed=True)
     return table.join(recall)
-
-
-def worst_stretch(
-    wrong: np.ndarray, recording: np.ndarray, *, hop_seconds: float, seconds: float = 10.0
-) -> tuple[int, float]:
-    """Find the stretch of a recording in which most frames are wrong.
-
-    Parameters
-    ----------
-    wrong : np.ndarray [shape=(N,), dtype=bool]
-        Which frames are wrong.
-    recording : np.ndarray [shape=(N,), dtype=int]
-        Which recording each is of.
-    hop_seconds : float
-        From one frame to the next.
-    seconds : float
-        The length of the stretch.
-
-    Returns
-    -------
-    tuple of (int, float)
-        The number of the recording, and the start of the stretch in seconds.
-    """
-    best, where = -1.0, (0, 0.0)
-    for number in np.unique(recording):
-        inside = np.asarray(wrong)[recording == number].astype(float)
-        frames = min(len(inside), round(seconds / hop_seconds))
-        counts = np.convolve(inside, np.ones(frames), mode="valid")
-        start = int(counts.argmax())
-        if counts[start] > best:
-            best = counts[start]
-            time = feat_ext.FIRST_CENTER_SECONDS + (start - 0.5) * hop_seconds
-            where = (int(number), max(0.0, time))
-    return where
 
 
 def _read_table(path: Path) -> pd.DataFrame:

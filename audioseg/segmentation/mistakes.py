@@ -100,7 +100,7 @@ def passages(
 
 
 def sure_and_wrong(
-    found: Iterable[Passage], *, count: int = 12, of_a_kind: int = 3, seconds: float = 1.0
+    found: Iterable[Passage], *, count: int = 12, of_a_kind: int = 3, seconds: float = 0.6
 ) -> list[Passage]:
     """Choose the wrong passages of which the run is most sure.
 
@@ -113,7 +113,7 @@ def sure_and_wrong(
     of_a_kind : int
         How many of one kind of confusion at most, so that others are heard too.
     seconds : float
-        How long a passage is at least: next to a boundary, a window holds both classes.
+        The shortest passage: five windows by default, as single ones flicker.
 
     Returns
     -------

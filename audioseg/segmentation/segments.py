@@ -12,15 +12,11 @@ import numpy as np
 import feat_ext
 from audioseg.errors import CourseError
 from audioseg.labels import COURSE, Classes, Segment, segments_from_frames
-from audioseg.segmentation.smoothing import smooth
+from audioseg.smoothing import smooth
 
 if TYPE_CHECKING:  # importing these takes seconds
     from audioseg.training.runs import Run
     from vggish.embedding import Embedding
-
-# Divided by the whole priors, the answers of a network that knows nothing but these are all but
-# equal, and add up over a recording to any class; with a little less they stay where they were.
-PRIOR_WEIGHT = 0.9
 
 
 class SegmentationError(CourseError):
@@ -116,7 +112,7 @@ def track_of(
     duration : float
         The recording's length in seconds.
     method, **options
-        See :func:`audioseg.segmentation.smoothing.smooth`.
+        See :func:`audioseg.smoothing.smooth`.
 
     Returns
     -------
@@ -129,7 +125,7 @@ def track_of(
         method,
         hop_seconds=hop_seconds,
         transition=config["transitions"],
-        priors=np.power(config["priors"], PRIOR_WEIGHT),
+        priors=config["priors"],
         **options,
     )
     first_center = feat_ext.FIRST_CENTER_SECONDS
@@ -165,11 +161,11 @@ def segment(
     embedding : Embedding
         As :func:`embedding_for` returns it.
     method : str
-        How to smooth; see :func:`audioseg.segmentation.smoothing.smooth`.
+        How to smooth; see :func:`audioseg.smoothing.smooth`.
     progress : callable
         Called with the seconds of audio read since the last call.
     **options
-        ``seconds`` or ``evidence``, for :func:`audioseg.segmentation.smoothing.smooth`.
+        ``seconds`` or ``evidence``, for :func:`audioseg.smoothing.smooth`.
 
     Returns
     -------

@@ -149,7 +149,7 @@ def embeddings(
     embedding : np.ndarray [shape=(n, features)]
         One row a window.
     track : sequence of Segment
-        What is heard when.
+        The label track.
     classes : Classes
         Those of the corpus.
     hop_seconds : float

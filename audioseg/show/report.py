@@ -62,7 +62,7 @@ def write_page(
     page : str or PathLike
         Where it goes, such as ``segmented/interview.html``.
     recording : str or PathLike
-        What is played.
+        The recording.
     track : sequence of Segment
         The segments, sorted by time.
     sureness : sequence of float

@@ -1,4 +1,4 @@
-"""Compare all runs: a table and a chart of runs/*/metrics.json, against guessing and the goal."""
+"""Compare all runs: a table and a chart of ``runs/*/metrics.json``, with guessing and the goal."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from audioseg.files import replacing
 from audioseg.show.pictures import GOAL, TRAINING, VALIDATION
 from audioseg.training import runs
+from audioseg.training.choice import choose
 
 CHART = "board.png"
 COLUMNS = (
     ("embedding", "weights", "{}"),
     ("VAL acc.", "val_accuracy", "{:.3f}"),
     ("macro F1", "val_macro_f1", "{:.3f}"),
+    ("smoothed", "val_smoothed_macro_f1", "{:.3f}"),
     ("of 1 s", "val_short_macro_f1", "{:.3f}"),
     ("TST acc.", "tst_accuracy", "{:.3f}"),
     ("macro F1", "tst_macro_f1", "{:.3f}"),
@@ -70,8 +73,6 @@ def chart(rows: Sequence[Mapping[str, Any]]) -> Any:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     groups = by_corpus(rows)
     figure = Figure(
         figsize=(9, 0.4 + sum(1.2 + 0.42 * len(group) for group in groups)), layout="constrained"
@@ -124,6 +125,41 @@ def _draw_corpus(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set(ylim=(len(rows) - 0.4, -0.6))
 
 
+def beside(*names: str, folder: str | os.PathLike = runs.FOLDER) -> Figure:
+    """Draw the scores of some runs on VAL beside each other.
+
+    Parameters
+    ----------
+    *names : str
+        The runs, from top to bottom. One that has not been run yet is left out, and named.
+    folder : str or PathLike
+        Where they are.
+
+    Returns
+    -------
+    Figure
+    """
+    stored = {row["name"]: row for row in runs.table(folder)}
+    rows = [stored[name] for name in dict.fromkeys(names) if name in stored]
+    missing = [name for name in names if name not in stored]
+    figure = Figure(figsize=(9, 1 + 0.6 * len(rows)), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, title, key in zip(
+        panels, ("accuracy", "macro F1"), ("val_accuracy", "val_macro_f1"), strict=True
+    ):
+        scores = [row[key] for row in rows]
+        colors = [TRAINING] * (len(rows) - 1) + [VALIDATION]
+        bars = axes.barh([row["name"] for row in rows], scores, color=colors, height=0.6)
+        axes.bar_label(bars, [f"{score:.3f}" for score in scores], padding=-36, color="white")
+        axes.set(xlim=(0, 1), title=f"VAL, {title}")
+    panels[0].invert_yaxis()
+    if rows:
+        panels[0].axvline(rows[0]["val_majority_share"], color="black", linestyle=":", linewidth=1)
+    if missing:
+        figure.supxlabel(f"not run yet: {', '.join(missing)}", fontsize=9)
+    return figure
+
+
 def show(folder: str | os.PathLike = runs.FOLDER) -> None:
     """Print the table, draw the chart, and print where they are.
 
@@ -136,11 +172,12 @@ def show(folder: str | os.PathLike = runs.FOLDER) -> None:
     if not rows:
         raise runs.RunError(f"{folder} holds no run yet: run a notebook 03 first.")
     for group in by_corpus(rows):
-        best = group[0]
+        best, chosen = group[0], choose(group)
         print(f"{text_table(group)}\n")
         print(
-            f"best on {_name(best)}: {best['name']}; "
-            f"guessing: {best['val_majority_share']:.3f}, goal: {GOAL}\n"
+            f"best on {_name(best)}: {best['name']};\n"
+            f"chosen, the smallest within {best.get('val_score_error', 0.0):.3f} of it: "
+            f"{chosen['name']}; guessing: {best['val_majority_share']:.3f}, goal: {GOAL}\n"
         )
     place = Path(folder) / CHART
     with replacing(place) as aside:

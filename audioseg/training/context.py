@@ -101,34 +101,57 @@ def probabilities(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
     np.ndarray [shape=(n, classes), dtype=float32]
         Beyond its ends, a recording repeats its first and its last window.
     """
-    shape = input_shape(network)
-    n = len(embedding)
-    parts = [np.zeros((0, network.output_shape[-1]), dtype=np.float32)]
-    if shape == (None, EMBEDDING_SIZE):
-        # a long recording goes block by block, each with what is heard before and after it
-        for begin in range(0, n, BLOCK_WINDOWS):
-            left = max(-EDGE_WINDOWS, begin - MARGIN_WINDOWS)
-            end = min(n, begin + BLOCK_WINDOWS)
-            right = min(n + EDGE_WINDOWS, end + MARGIN_WINDOWS)
-            block = embedding[np.clip(np.arange(left, right), 0, n - 1)]
-            answer = np.asarray(network(block[None].astype(np.float32), training=False))[0]
-            parts.append(answer[begin - left : end - left])
-    else:
-        reach = 0 if len(shape) == 1 else shape[0] // 2
-        for begin in range(0, n, BLOCK_WINDOWS):
-            steps = np.arange(begin, min(n, begin + BLOCK_WINDOWS))[:, None]
-            around = np.clip(steps + np.arange(-reach, reach + 1), 0, n - 1)
-            block = embedding[around].reshape(-1, *shape).astype(np.float32)
-            parts.append(np.asarray(network(block, training=False)))
-    return np.concatenate(parts)
+    return probabilities_of(network, embedding, np.zeros(len(embedding), dtype=int))
 
 
 def probabilities_of(
     network: keras.Model, embedding: np.ndarray, recording: np.ndarray
 ) -> np.ndarray:
     """Return :func:`probabilities` of each recording, one after the other as they came."""
-    edges = np.flatnonzero(np.diff(recording)) + 1
-    return np.concatenate([probabilities(network, part) for part in np.split(embedding, edges)])
+    shape = input_shape(network)
+    if shape == (None, EMBEDDING_SIZE):
+        return _of_sequences(network, embedding, recording)
+    reach = 0 if len(shape) == 1 else shape[0] // 2
+    first = np.searchsorted(recording, recording, side="left")[:, None]
+    last = np.searchsorted(recording, recording, side="right")[:, None] - 1
+    parts = [np.zeros((0, network.output_shape[-1]), dtype=np.float32)]
+    for begin in range(0, len(embedding), BLOCK_WINDOWS):
+        here = slice(begin, begin + BLOCK_WINDOWS)
+        steps = np.arange(len(embedding))[here, None] + np.arange(-reach, reach + 1)
+        block = embedding[np.clip(steps, first[here], last[here])].reshape(-1, *shape)
+        parts.append(np.asarray(network(block.astype(np.float32), training=False)))
+    return np.concatenate(parts)
+
+
+def _of_sequences(network: keras.Model, embedding: np.ndarray, recording: np.ndarray) -> np.ndarray:
+    """Return the probabilities from a network that sees recordings as a whole."""
+    parts = np.split(embedding, np.flatnonzero(np.diff(recording)) + 1)
+    lengths = np.array([len(part) for part in parts])
+    answers = [np.zeros(0)] * len(parts)
+    # one call for a short recording takes as long as for many: those of one length go together
+    for length in set(lengths):
+        same = np.flatnonzero(lengths == length)
+        together = max(1, BLOCK_WINDOWS // (length + 2 * EDGE_WINDOWS))
+        for some in np.split(same, range(together, len(same), together)):
+            found = _of_one_length(network, np.stack([parts[i] for i in some]))
+            for i, answer in zip(some, found, strict=True):
+                answers[i] = answer
+    return np.concatenate(answers)
+
+
+def _of_one_length(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
+    """Return the probabilities for recordings of one length [shape=(recordings, n, 128)]."""
+    count, n = embedding.shape[:2]
+    parts = [np.zeros((count, 0, network.output_shape[-1]), dtype=np.float32)]
+    # a long recording goes block by block, each with what is heard before and after it
+    for begin in range(0, n, BLOCK_WINDOWS):
+        left = max(-EDGE_WINDOWS, begin - MARGIN_WINDOWS)
+        end = min(n, begin + BLOCK_WINDOWS)
+        right = min(n + EDGE_WINDOWS, end + MARGIN_WINDOWS)
+        block = embedding[:, np.clip(np.arange(left, right), 0, n - 1)]
+        answer = np.asarray(network(block.astype(np.float32), training=False))
+        parts.append(answer[:, begin - left : end - left])
+    return np.concatenate(parts, axis=1)
 
 
 def probabilities_alone(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
@@ -146,17 +169,7 @@ def probabilities_alone(network: keras.Model, embedding: np.ndarray) -> np.ndarr
     np.ndarray [shape=(n, classes), dtype=float32]
         What :func:`probabilities` returns of each of them alone.
     """
-    shape = input_shape(network)
-    # beyond its ends a recording goes on as its first and last window: here, always the same one
-    copies = shape[0] or 2 * EDGE_WINDOWS + 1 if len(shape) == 2 else 1
-    parts = [np.zeros((0, network.output_shape[-1]), dtype=np.float32)]
-    for begin in range(0, len(embedding), BLOCK_WINDOWS // 8):
-        block = embedding[begin : begin + BLOCK_WINDOWS // 8].astype(np.float32)
-        if len(shape) == 2:
-            block = np.repeat(block[:, None], copies, axis=1)
-        answer = np.asarray(network(block, training=False))
-        parts.append(answer[:, EDGE_WINDOWS] if answer.ndim == 3 else answer)
-    return np.concatenate(parts)
+    return probabilities_of(network, embedding, np.arange(len(embedding)))
 
 
 def input_shape(network: keras.Model, classes: int | None = None) -> tuple[int | None, ...]:

@@ -43,21 +43,32 @@ def _are_classes(value: Any) -> bool:
     return isinstance(value, list)
 
 
-TEXT = ("a text", lambda value: isinstance(value, str))
-NUMBER = ("a number", _is_number)
-SHARE = ("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
-# of each field, what it should be, and how that is told
-FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "classes": ("a list of names of classes", _are_classes),
-    "input": (" or ".join(INPUTS), lambda value: value in INPUTS),
+TEXT = ("a text", lambda value, classes: isinstance(value, str))
+NUMBER = ("a number", lambda value, classes: _is_number(value))
+SHARE = ("a number from 0 to 1", lambda value, classes: _is_number(value) and 0 <= value <= 1)
+# of each field, what it should be, and how that is told, of it and of the classes
+FIELDS: dict[str, tuple[str, Callable[[Any, list[str]], bool]]] = {
+    "classes": ("a list of names of classes", lambda value, classes: _are_classes(value)),
+    "background": ("one of the classes", lambda value, classes: value in classes),
+    "priors": (
+        "a share for each class, which sum to 1",
+        lambda value, classes: _are_shares(value, (len(classes),)),
+    ),
+    "transitions": (
+        "a row for each class of shares that sum to 1",
+        lambda value, classes: _are_shares(value, (len(classes), len(classes))),
+    ),
+    "input": (" or ".join(INPUTS), lambda value, classes: value in INPUTS),
     "hop_seconds": (
         "a number of seconds from 0.01 to 60",
-        lambda value: _is_number(value) and 0.01 <= value <= 60,
+        lambda value, classes: _is_number(value) and 0.01 <= value <= 60,
     ),
-    "network": ("a network as Keras writes it", lambda value: isinstance(value, dict)),
+    "network": ("a network as Keras writes it", lambda value, classes: isinstance(value, dict)),
     **dict.fromkeys(("network_sha256", "weights", "weights_sha256", "corpus", "smoothing"), TEXT),
     **dict.fromkeys(("val_accuracy", "val_majority_share", "val_macro_f1"), SHARE),
-    **dict.fromkeys(("val_short_accuracy", "val_short_macro_f1"), SHARE),
+    **dict.fromkeys(("val_smoothed_accuracy", "val_smoothed_macro_f1"), SHARE),
+    **dict.fromkeys(("val_short_accuracy", "val_short_macro_f1", "val_score_error"), SHARE),
+    "network_parameters": NUMBER,
     **dict.fromkeys(("seconds", "val_minutes", "tst_accuracy", "tst_macro_f1"), NUMBER),
     **dict.fromkeys(("tst_event_f1_0.5s", "tst_event_f1_1.0s"), NUMBER),
 }
@@ -100,36 +111,17 @@ def read(path: Path) -> dict[str, Any]:
     for key in NEEDED[path.name]:
         if key not in content:
             raise RunError(f"{path} has no {key}: train that run again.")
+    if path.name == CONFIG:
+        content.setdefault("background", BACKGROUND)
     for key in [key for key in FIELDS if key in content]:
         should_be, is_it = FIELDS[key]
         try:
-            fits = is_it(content[key])
+            fits = is_it(content[key], content.get("classes", []))
         except (TypeError, ValueError):  # nothing of the kind
             fits = False
         if not fits:
-            raise _misfit(path, key, content[key], should_be)
-    if path.name == CONFIG:
-        _check_config(path, content)
+            raise RunError(
+                f"{path} says {key} = {reprlib.repr(content[key])}, which is not {should_be}: "
+                "train that run again."
+            )
     return content
-
-
-def _check_config(path: Path, config: dict[str, Any]) -> None:
-    """Check what depends on the number of classes, and add the background."""
-    n = len(config["classes"])
-    for key, what, shape in (
-        ("priors", f"{n} shares that sum to 1", (n,)),
-        ("transitions", f"{n} rows of {n} shares that sum to 1", (n, n)),
-    ):
-        try:
-            fits = _are_shares(config[key], shape)
-        except (TypeError, ValueError):
-            fits = False
-        if not fits:
-            raise _misfit(path, key, config[key], what)
-    if config.setdefault("background", BACKGROUND) not in config["classes"]:
-        raise _misfit(path, "background", config["background"], "one of the classes")
-
-
-def _misfit(path: Path, key: str, value: Any, should_be: str) -> RunError:
-    said = f"{path} says {key} = {reprlib.repr(value)}, which is not {should_be}"
-    return RunError(f"{said}: train that run again.")

@@ -6,10 +6,14 @@ import difflib
 import json
 import os
 import re
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from audioseg.training.fields import CONFIG, FOLDER, RunError
+
+GLOSSARY_LINK = r"\[([^\]]*)\]\(docs/glossary\.md#[^)]*\)"
 
 
 def this_notebook() -> Path | None:
@@ -90,8 +94,8 @@ def _name_in(notebook: Path) -> str | None:
     return None
 
 
-def difference(original: str | os.PathLike, copy: str | os.PathLike) -> str:
-    """Return how a copied notebook differs from the original, as Markdown.
+def compared(original: str | os.PathLike, copy: str | os.PathLike) -> dict[str, str]:
+    """Return how each code cell of a copied notebook relates to the original.
 
     Parameters
     ----------
@@ -100,31 +104,80 @@ def difference(original: str | os.PathLike, copy: str | os.PathLike) -> str:
 
     Returns
     -------
+    dict of str to str
+        For each cell, in order, ``"same"``, ``"changed"``, ``"new"`` or ``"left out"``. A cell that
+        was left out stands behind the one that it followed. Exercises do not count.
+    """
+    before, after = (_code_of(Path(file)) for file in (original, copy))
+    status = {
+        key: "new" if key not in before else "same" if before[key] == after[key] else "changed"
+        for key in after
+    }
+    order = list(after)
+    for previous, key in pairwise([None, *before]):
+        if key not in after:
+            order.insert(order.index(previous) + 1 if previous else 0, key)
+    return {key: status.get(key, "left out") for key in order}
+
+
+def unchanged(original: str | os.PathLike, copy: str | os.PathLike) -> set[str]:
+    """Return the ids of the cells, text and code, that a copied notebook has left as they were.
+
+    Links to the glossary do not count: they stand where a notebook first uses a word.
+    """
+    before, after = (
+        {key: re.sub(GLOSSARY_LINK, r"\1", "\n".join(lines)) for key, lines in cells.items()}
+        for cells in (_cells(Path(original)), _cells(Path(copy)))
+    )
+    return {key for key in after if after[key] == before.get(key)}
+
+
+def difference(original: str | os.PathLike, copy: str | os.PathLike) -> str:
+    """Return how a copied notebook differs from the original, as Markdown.
+
+    Parameters
+    ----------
+    original, copy : str or PathLike
+        As :func:`compared` takes them.
+
+    Returns
+    -------
     str
         A diff of the code cells that both have, and the number of other cells.
     """
-    before, after = (_code_cells(Path(file)) for file in (original, copy))
+    before, after = (_code_of(Path(file)) for file in (original, copy))
+    status = compared(original, copy)
     lines: list[str] = []
-    for identity in (key for key in before if key in after and before[key] != after[key]):
-        changes = difflib.unified_diff(before[identity], after[identity], lineterm="", n=1)
+    for key in (key for key in status if status[key] == "changed"):
+        changes = difflib.unified_diff(before[key], after[key], lineterm="", n=1)
+        lines += [f"@@ {key} @@"]
         lines += [line for line in list(changes)[2:] if not line.startswith("@@")] + [""]
-    new, gone = (len(a.keys() - b.keys()) for a, b in ((after, before), (before, after)))
+    counts = Counter(status.values())
     others = [
-        f"{count} code cell{'s' * (count > 1)} {what}"
-        for count, what in ((new, "more"), (gone, "less"))
-        if count
+        f"{counts['new']} new code cell{'s' * (counts['new'] > 1)}" * (counts["new"] > 0),
+        f"{counts['left out']} left out" * (counts["left out"] > 0),
     ]
+    others = [text for text in others if text]
     summary = f"Against `{Path(original).name}`" + (f": {', '.join(others)}." if others else ":")
     return "\n".join([summary, "", "```diff", *lines, "```"])
 
 
-def _code_cells(notebook: Path) -> dict[str, list[str]]:
-    """Return the lines of each code cell of a notebook, by the cell's id."""
+def _cells(notebook: Path, kind: str | None = None) -> dict[str, list[str]]:
+    """Return the lines of each cell of a notebook, or of those of a kind, by the cell's id."""
     cells = _content(notebook).get("cells")
     if cells is None:
         raise RunError(f"{notebook} cannot be read as a notebook: is it in this folder?")
-    code = (cell for cell in cells if cell["cell_type"] == "code")
-    return {cell["id"]: "".join(cell["source"]).splitlines() for cell in code}
+    return {
+        cell["id"]: "".join(cell["source"]).splitlines()
+        for cell in cells
+        if kind in (None, cell["cell_type"])
+    }
+
+
+def _code_of(notebook: Path) -> dict[str, list[str]]:
+    """Return the lines of each code cell, but for exercises, which each notebook has its own of."""
+    cells = _cells(notebook, "code").items()
+    return {key: lines for key, lines in cells if not key.startswith("exercise")}
 
 
 def _content(path: Path) -> dict[str, Any]:

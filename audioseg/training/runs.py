@@ -22,9 +22,10 @@ import numpy as np
 from audioseg.files import replacing
 from audioseg.labels import IGNORED, Classes
 from audioseg.show import pictures
+from audioseg.training.choice import choose, val_score, val_scores
 from audioseg.training.context import input_shape, probabilities_alone, probabilities_of
 from audioseg.training.fields import CONFIG, FOLDER, INPUTS, METRICS, TEST, RunError, read
-from audioseg.training.notebook import claim, difference
+from audioseg.training.notebook import claim, compared, difference
 from audioseg.training.scores import frame_scores
 from vggish.download import sha256_of
 
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = [
-    "FOLDER", "INPUTS", "Run", "RunError", "best", "claim", "corpus_of", "difference", "load",
-    "save", "table", "transitions", "val_score", "write_test",
+    "FOLDER", "INPUTS", "Run", "RunError", "best", "claim", "compared", "corpus_of", "difference",
+    "load", "save", "table", "transitions", "val_score", "write_test",
 ]  # fmt: skip
 
 WEIGHTS = "model.weights.h5"
@@ -184,7 +185,6 @@ def save(
         scores = frame_scores(val.label, answer.argmax(axis=1), classes=count)
         step = max(1, round(SHORT_SECONDS / float(val.hop_seconds)))
         alone = probabilities_alone(stored, getattr(val, input)[::step])
-        short = frame_scores(val.label[::step], alone.argmax(axis=1), classes=count)
         seen = list(history.get("val_accuracy", [])) or [scores.accuracy]
         if min(abs(value - scores.accuracy) for value in seen) > AGREEMENT:
             raise RunError(
@@ -205,8 +205,7 @@ def save(
             "val_accuracy": scores.accuracy,
             "val_majority_share": float(np.mean(val.label == priors.argmax())),
             "val_macro_f1": scores.macro_f1,
-            "val_short_accuracy": short.accuracy,
-            "val_short_macro_f1": short.macro_f1,
+            **val_scores(val.label, val.recording, answer, alone, config, step=step),
             "val_balanced_accuracy": scores.balanced_accuracy,
             "val_f1": dict(zip(classes.names, scores.f1.tolist(), strict=True)),
             "seconds": round(float(seconds), 1),
@@ -310,22 +309,13 @@ def table(folder: str | os.PathLike = FOLDER) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-val_score(row), row["name"]))
 
 
-def val_score(metrics: Mapping[str, Any]) -> float:
-    """Return the score that chooses: the mean macro F1 of whole recordings and one-second clips.
-
-    Older runs have no score of clips; theirs is that of whole recordings.
-    """
-    whole = metrics["val_macro_f1"]
-    return (whole + metrics.get("val_short_macro_f1", whole)) / 2
-
-
 def best(
     folder: str | os.PathLike = FOLDER,
     *,
     weights_sha256: str | None = None,
     corpus: str | None = None,
 ) -> str:
-    """Return the name of the best run on VAL, by :func:`val_score`.
+    """Return the name of the run to use: the one that VAL chooses, see :mod:`.choice`.
 
     Parameters
     ----------
@@ -355,7 +345,7 @@ def best(
     if not fitting:
         why = " on this corpus and its embeddings" if rows else ""
         raise RunError(f"{folder} holds no run{why} yet: run a notebook 03 first.")
-    return fitting[0]["name"]
+    return choose(fitting)["name"]
 
 
 def write_test(place: str | os.PathLike, scores: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ divisions need no library.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,6 +73,34 @@ def frame_scores(
         )
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (reference.astype(int), estimate.astype(int)), 1)
+    return _scores_of(confusion)
+
+
+def macro_f1_error(confusions: Sequence[np.ndarray], *, draws: int = 400) -> float:
+    """Return the standard error of a macro F1: how much it would differ on other recordings.
+
+    By the bootstrap (Efron, 1979): recordings are drawn with replacement, again and again.
+
+    Parameters
+    ----------
+    confusions : sequence of np.ndarray [shape=(recordings, classes, classes)]
+        The confusion of each recording. Of several tasks on the same recordings, the mean macro F1
+        is looked at.
+    draws : int
+        How often.
+
+    Returns
+    -------
+    float
+        The standard deviation over the draws; 0 for a single recording.
+    """
+    count = len(confusions[0])
+    chosen = np.random.default_rng(0).integers(count, size=(draws, count))
+    f1 = [[_scores_of(c[rows].sum(axis=0)).macro_f1 for rows in chosen] for c in confusions]
+    return float(np.mean(f1, axis=0).std())
+
+
+def _scores_of(confusion: np.ndarray) -> FrameScores:
     hits, occurs, claimed = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     with np.errstate(invalid="ignore"):  # 0 / 0 is nan, and never more hits than frames
         recall, precision, f1 = hits / occurs, hits / claimed, 2 * hits / (occurs + claimed)

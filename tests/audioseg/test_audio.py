@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recordings import RATE, encode, tone
 from rounding import sums
 
-from audioseg import audio
+from audioseg import audio, decoding
 from audioseg.audio import AudioError, load, open_audio, read_16k_blocks
 
 
@@ -261,7 +261,7 @@ def test_of_a_damaged_mp3_one_sentence_is_said(tmp_path):
 
 
 def test_what_others_write_meanwhile_is_not_lost(capfd):
-    with audio._without_notes():
+    with decoding.without_notes():
         os.write(2, b"Note: Trying to resync...\n\nkept\n[src/libmpg123/id3.c:576] error: odd\n")
     assert capfd.readouterr().err == "kept\n"
 
@@ -297,7 +297,7 @@ def test_damage_is_an_audio_error_or_finite_samples(tmp_path, data):
 
 
 def test_chunks_that_lead_before_the_start_of_the_file(tmp_path):
-    """FFmpeg then asks Python to seek there; found by ``benchmarks/fuzz.py``."""
+    """FFmpeg then asks Python to seek there; found with atheris."""
     data = bytearray(142)
     data[:40] = bytes.fromhex(
         "726966662e91cf11a5d628db04c10000e82500000000000077617665f3acd3118cd100c04f8edb8a"

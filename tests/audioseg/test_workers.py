@@ -17,7 +17,7 @@ from audioseg.errors import ArgumentError
 from audioseg.workers import Died, WorkerError, run_each
 
 POSIX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
-PATIENCE = 60.0  # what is told apart is this and ENDLESS
+PATIENCE = 300.0  # what is told apart is this and ENDLESS
 
 
 def alive(pid, session=None):

@@ -15,21 +15,26 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 from fake_embedding import FakeSource, SlowSource
 
 from audioseg.__main__ import main as command_line
-from audioseg.features import extraction  # noqa: F401  before any fork
+from audioseg.features import extraction
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "02-feature-extraction-vggish_embedding.py"
+FAKE = Path(__file__)
 
 
 def main(argv=None, *, source_class=FakeSource):
     """Run 02 with a stand-in for the network; return its exit status."""
-    return command_line(
-        ["extract", *(sys.argv[1:] if argv is None else argv)], source_class=source_class
-    )
+    with mock.patch.object(extraction, "Source", source_class):
+        return command_line(["extract", *(sys.argv[1:] if argv is None else argv)])
+
+
+def run(corpus, *more, source_class=FakeSource):
+    return main(["--corpus", str(corpus), *more], source_class=source_class)
 
 
 def hashes(folder):

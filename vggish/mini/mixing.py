@@ -18,7 +18,7 @@ from scipy.signal import butter, lfilter, resample_poly, sosfilt
 
 from vggish.frontend import SAMPLE_RATE, WINDOW_SAMPLES
 from vggish.mini.bank import MADE, ROLES, Sources
-from vggish.mini.singing import room
+from vggish.mini.voice import room
 
 # what a window is made of, and how often
 KINDS = {

@@ -125,7 +125,7 @@ def _read(path: str | os.PathLike) -> dict[str, np.ndarray]:
         if arrays[name].shape != shape:
             raise WeightsError(
                 f"{path} holds {name} with the shape {arrays[name].shape}, mini needs {shape}: "
-                "restore it with git, or train it anew with vggish.mini.train."
+                "restore it with git, or train it again with vggish.mini.train."
             )
         if not np.isfinite(arrays[name]).all():
             raise WeightsError(f"{path} holds {name} with values that are not finite.")

@@ -26,6 +26,7 @@ from vggish.mini.voice import (
     between,
     coloured,
     level,
+    room,
     synthesize,
 )
 
@@ -376,25 +377,3 @@ def sing_line(
         return line
     line = room(line, *space, rng)
     return line / np.sqrt(np.mean(line[sung] ** 2))
-
-
-def room(samples: np.ndarray, seconds: float, wet: float, rng: np.random.Generator) -> np.ndarray:
-    """Add a room's reverberation.
-
-    Parameters
-    ----------
-    samples : np.ndarray [shape=(samples,)]
-        16 kHz.
-    seconds : float
-        Until the echoes have decayed by 60 dB.
-    wet : float
-        The level of all echoes together, over that of the sound itself.
-    rng : np.random.Generator
-        The room is noise that decays.
-    """
-    count = int(seconds * SAMPLE_RATE)
-    echoes = rng.standard_normal(count) * 10 ** (-3 * np.arange(count) / count)
-    echoes[: SAMPLE_RATE // 200] = 0  # no wall is nearer
-    echoes *= wet / np.sqrt(np.sum(echoes**2))
-    echoes[0] = 1
-    return scipy.signal.fftconvolve(samples, echoes)[: len(samples)]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyworld
+import scipy.signal
 
 from vggish.frontend import SAMPLE_RATE
 
@@ -161,3 +162,25 @@ def _drift(values: np.ndarray, frames: int, count: int) -> np.ndarray:
 def level(samples: np.ndarray) -> np.ndarray:
     """Return samples of RMS 1; silence stays silent."""
     return samples / max(np.sqrt(np.mean(samples**2)), 1e-12) if len(samples) else samples
+
+
+def room(samples: np.ndarray, seconds: float, wet: float, rng: np.random.Generator) -> np.ndarray:
+    """Add a room's reverberation.
+
+    Parameters
+    ----------
+    samples : np.ndarray [shape=(samples,)]
+        16 kHz.
+    seconds : float
+        Until the echoes have decayed by 60 dB.
+    wet : float
+        The level of all echoes together, over that of the sound itself.
+    rng : np.random.Generator
+        The room is noise that decays.
+    """
+    count = int(seconds * SAMPLE_RATE)
+    echoes = rng.standard_normal(count) * 10 ** (-3 * np.arange(count) / count)
+    echoes[: SAMPLE_RATE // 200] = 0  # no wall is nearer
+    echoes *= wet / np.sqrt(np.sum(echoes**2))
+    echoes[0] = 1
+    return scipy.signal.fftconvolve(samples, echoes)[: len(samples)]

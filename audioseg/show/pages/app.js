@@ -165,8 +165,8 @@
   const button = $("record");
   if (!navigator.mediaDevices?.getUserMedia) {
     button.disabled = true;
-    $("record-note").textContent = "Browsers let only pages from this machine itself, or over "
-      + "https, use the microphone: record with another program, and send the file.";
+    $("record-note").textContent = "Browsers allow the microphone only to pages from this machine, or "
+      + "over https: record with another program, and send the file.";
   } else {
     const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
     const screen = WaveSurfer.create({ container: $("level"), height: 48, waveColor: css("--accent"), interact: false });

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 import soundfile
 from archives import files_below
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from small_corpus import MINUTES, RATE, STORED, babble, make_corpus, statistics
+from small_corpus import MINUTES, RATE, STORED, babble, statistics
 
 import feat_ext
 from audioseg import labels
@@ -24,19 +24,11 @@ from audioseg.corpus import compose, folder, phrases, sound
 from audioseg.corpus import plan as planning
 from audioseg.corpus import sources as sources_module
 from audioseg.corpus.sound import CorpusError
-from audioseg.corpus.sources import acquire, inspect, list_sources, plan_split, read_sources
+from audioseg.corpus.sources import read_sources
 from audioseg.files import BusyError
 from vggish import frontend
-from vggish.download import DownloadError
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A small corpus with its sources; returns its data folder and its table."""
-    data = tmp_path_factory.mktemp("data")
-    return data, make_corpus(data)
 
 
 def compose_elsewhere(made, data, *, environment=(), wait=True, workers=1):
@@ -67,204 +59,6 @@ def compose_elsewhere(made, data, *, environment=(), wait=True, workers=1):
 def corpus_bytes(data):
     found = files_below(data / folder.CORPUS)
     return {name: content for name, content in found.items() if name != ".lock"}
-
-
-# -- the project's own table
-
-
-def test_the_projects_table_is_sound():
-    sources = read_sources(ROOT / "data/sources.csv")
-    pins = sources.drop_duplicates("package")
-    assert pins.bytes.sum() < 450e6
-    for split in ("VAL", "TST"):
-        for kind in ("speech", "music"):
-            assert sources[(sources.split == split) & (sources.kind == kind)].group.nunique() >= 2
-    assert (sources.licence != "").all() and (sources.attribution != "").all()
-    en, es = (f"asterisk-core-sounds-{code}-g722" for code in ("en", "es"))
-    assert sources[sources.package.isin([en, es])].group.nunique() == 1  # perhaps one voice
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "says"),
-    [
-        ("sha256", "abc", "line 3.*sha256"),
-        ("bytes", "many", "line 3.*bytes"),
-        ("kind", "talk", "line 3.*kind"),
-        ("package", "../evil", "line 3.*package"),
-        ("version", "1/../2", "line 3.*version"),
-        ("split", "TEST", "line 3.*split"),
-        ("split", "VAL", "more than one split"),
-    ],
-)
-def test_a_wrong_table_is_refused_by_line(tmp_path, column, value, says):
-    table = pd.read_csv(ROOT / "data/sources.csv", dtype=str, keep_default_na=False)
-    table.loc[1, column] = value
-    table.to_csv(tmp_path / "sources.csv", index=False)
-    with pytest.raises(CorpusError, match=says):
-        read_sources(tmp_path / "sources.csv")
-
-
-def test_a_missing_table_or_column_is_named(tmp_path):
-    with pytest.raises(CorpusError, match=r"sources\.csv"):
-        read_sources(tmp_path / "sources.csv")
-    (tmp_path / "sources.csv").write_text("package,version\na,1\n")
-    with pytest.raises(CorpusError, match="'source'"):
-        read_sources(tmp_path / "sources.csv")
-
-
-# -- acquiring
-
-
-def test_acquire_goes_without_network_when_the_packages_are_there(made, monkeypatch):
-    sources = read_sources(made[0] / "sources.csv")
-    monkeypatch.setattr(
-        sources_module, "find_mirrors", lambda: pytest.fail("a mirror was asked for")
-    )
-    acquire(sources, made[0] / "raw")
-
-
-def test_acquire_refuses_a_package_that_is_not_the_pinned_one(made, tmp_path, monkeypatch):
-    sources = read_sources(made[0] / "sources.csv")
-    deb = tmp_path / "raw" / "sounds_1.0_all.deb"
-    deb.parent.mkdir()
-    deb.write_bytes((made[0] / "raw" / deb.name).read_bytes()[:-9])
-    sources = sources[sources.package == "sounds"]
-    monkeypatch.setenv("DEBIAN_MIRROR", "http://127.0.0.1:9")
-    monkeypatch.setattr("vggish.download.time.sleep", lambda seconds: None)
-    with pytest.raises(DownloadError, match=r"sounds_1\.0_all\.deb"):
-        acquire(sources, tmp_path / "raw")
-    assert not (tmp_path / "raw" / "sounds_1.0").exists()
-
-
-def test_missing_sources_say_what_to_run(made, tmp_path):
-    with pytest.raises(CorpusError, match=r"audioseg corpus"):
-        list_sources(read_sources(made[0] / "sources.csv"), tmp_path)
-
-
-# -- splitting
-
-
-def test_no_group_is_in_two_splits(made):
-    files = plan_split(list_sources(read_sources(made[0] / "sources.csv"), made[0] / "raw"))
-    assert set(files.split) == set(folder.SPLITS)
-    assert (files.groupby("group").split.nunique() == 1).all()
-    assert not files.path.str.contains("beep|silence").any()
-    takes = files[files.kind == "noise"].groupby("group").size()
-    assert (takes == 2).all()  # both takes of a sound stay together
-    summary = inspect(files)
-    assert summary.minutes.sum() == pytest.approx(files.seconds.sum() / 60, abs=1)
-
-
-def test_what_a_split_used_is_its_own(made):
-    data, table = made
-    groups = {s: set(";".join(table[table.split == s].groups).split(";")) for s in folder.SPLITS}
-    for one, other in itertools.combinations(folder.SPLITS, 2):
-        assert not groups[one] & groups[other]
-    segments = pd.read_csv(data / "on-hold/segments.csv")
-    assert (segments.groupby("voice").split.nunique() == 1).all()
-    assert (segments.groupby("artist").split.nunique() == 1).all()
-
-
-# -- plans
-
-
-def fabricated(seed, voices=3, artists=2):
-    """Sources and phrases as a real split has them, without any audio."""
-    rng = np.random.default_rng(seed)
-    sources, spoken = [], {}
-    for voice, index in itertools.product(range(voices), range(120)):
-        path = f"v{voice}/{index}"
-        sources.append({"path": path, "kind": "speech", "group": f"v{voice}", "seconds": 9.0})
-        starts = np.cumsum(rng.integers(100, 700, 4)) * 160
-        spoken[path] = [(int(a), int(b) - 16_000, -20.0) for a, b in itertools.pairwise(starts)]
-        spoken[path] = [p for p in spoken[path] if p[1] - p[0] > 6_400]
-    for artist, index in itertools.product(range(artists), range(4)):
-        sources.append(
-            {"path": f"m{artist}/{index}", "kind": "music", "group": f"m{artist}", "seconds": 90.0}
-        )
-    sources += [
-        {"path": f"n/{i}", "kind": "noise", "group": f"n:{i % 9}", "seconds": 3.0}
-        for i in range(30)
-    ]
-    return sources, spoken
-
-
-def plan(seed, minutes=31.0, share=0.687):
-    sources, spoken = fabricated(seed)
-    return planning.plan_recordings(
-        "VAL",
-        sources,
-        spoken,
-        minutes=minutes,
-        shares={"speech": share, "speech+music": 0.1, "music": 0.12},
-        seed=seed,
-    )
-
-
-@given(st.integers(0, 10**6), st.sampled_from([16.0, 31.0, 60.0]))
-@settings(max_examples=15)
-def test_the_share_of_speech_is_met_by_construction(seed, minutes):
-    recordings = plan(seed, minutes)
-    frames = np.concatenate([planning.frame_labels(r) for r in recordings])
-    share = np.bincount(frames, minlength=4) / len(frames)
-    assert 0.6865 <= share[labels.CLASSES.index("speech")] <= 0.6875
-    assert (share > 0.04).all()
-    assert abs(len(frames) * 0.12 / 60 - minutes) < 0.15 * minutes
-    for recording in recordings:
-        check_recording(recording)
-
-
-def check_recording(recording):
-    """Hold a plan to what is promised of every recording."""
-    segments = recording["segments"]
-    assert 120 <= recording["samples"] / RATE <= 300
-    assert (recording["samples"] - 15_600) % 1_920 == 0
-    assert len({s["label"] for s in segments}) >= 2
-    for earlier, later in itertools.pairwise(segments):
-        assert earlier["start"] + earlier["samples"] == later["start"]
-        assert earlier["label"] != later["label"]
-    for segment in segments:
-        placed = segment["phrases"]
-        assert bool(placed) == ("speech" in segment["label"]) == (segment["voice"] is not None)
-        assert bool(segment["music"]) == ("music" in segment["label"])
-        if placed:  # labels are exact: the first phrase starts, the last ends the segment
-            ends = [at + end - start for _, start, end, _, at in placed]
-            assert placed[0][4] == 0 and ends[-1] == segment["samples"]
-            gaps = [phrase[4] - end for phrase, end in zip(placed[1:], ends, strict=False)]
-            assert all(0 < gap <= 0.8 * RATE for gap in gaps)
-        if segment["label"] == "speech+music":
-            assert 0 <= segment["speech_db"] - segment["music_db"] <= 10.01
-
-
-def test_frames_are_those_of_the_front_end():
-    recording = plan(3)[0]
-    assert len(planning.frame_labels(recording)) == frontend.window_count(recording["samples"])
-
-
-def test_every_phrase_is_drawn_before_one_comes_again():
-    used = [tuple(p[:3]) for r in plan(5, 16.0) for s in r["segments"] for p in s["phrases"]]
-    assert max(used.count(phrase) for phrase in set(used)) == 1
-
-
-def test_voices_and_artists_are_heard_about_equally():
-    voices, artists = {}, {}
-    for segment in itertools.chain.from_iterable(r["segments"] for r in plan(7)):
-        for heard, group in ((voices, segment["voice"]), (artists, segment["artist"])):
-            heard[group] = heard.get(group, 0) + segment["samples"]
-    assert min(voices.values()) > 0.4 * max(v for k, v in voices.items() if k)
-    assert min(artists.values()) > 0.25 * max(v for k, v in artists.items() if k)
-
-
-def test_too_little_material_is_refused(monkeypatch):
-    sources, spoken = fabricated(1)
-    shares = planning.SHARES["VAL"]
-    for kind in sources_module.KINDS:
-        fewer = [source for source in sources if source["kind"] != kind]
-        with pytest.raises(CorpusError, match="speech, music"):
-            planning.plan_recordings("VAL", fewer, spoken, minutes=9, shares=shares, seed=1)
-    with pytest.raises(CorpusError, match="cannot be met"):
-        monkeypatch.setattr(planning, "FREE_SECONDS", (2.0, 2.0))
-        plan(1)
 
 
 # -- phrases
@@ -320,60 +114,6 @@ def blocks_apart(table, raw_folder, step=1):
 
 def test_phrases_measured_here_are_those_that_are_stored(made):
     assert blocks_apart(STORED / "phrases.csv", made[0] / "raw").max() <= 1
-
-
-# -- sound
-
-
-@pytest.mark.numeric
-@pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 32_000, 44_100, 48_000])
-def test_every_rate_becomes_16_khz(tmp_path, rate):
-    time_ = np.arange(rate) / rate
-    tone = 0.5 * np.sin(2 * np.pi * 440 * time_)
-    soundfile.write(tmp_path / "x.wav", np.stack([tone, tone], axis=1), rate, subtype="PCM_16")
-    samples = sound.read_source(tmp_path / "x.wav")
-    assert abs(len(samples) - RATE) <= 1
-    expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(len(samples)) / RATE)
-    assert np.abs(samples - expected)[200:-200].max() < 2e-3
-
-
-def test_excerpts_and_sums(tmp_path):
-    rng = np.random.default_rng(2)
-    one, two = (0.3 * rng.standard_normal(3 * RATE).clip(-3, 3) for _ in range(2))
-    for name, samples in (("song.ogg", one), ("guitar.ogg", two)):
-        soundfile.write(tmp_path / name, samples, RATE)
-    song, guitar, both = (
-        sound.read_source(tmp_path / name)
-        for name in ("song.ogg", "guitar.ogg", "song.ogg&guitar.ogg")
-    )
-    np.testing.assert_array_equal(both, (song + guitar) / 2)
-    part = sound.read_source(tmp_path / "song.ogg", start_seconds=1, seconds=1.5)
-    assert np.array_equal(part, song[RATE : RATE + RATE * 3 // 2])
-
-
-def test_the_telephone_keeps_the_time_and_narrows_nothing():
-    rng = np.random.default_rng(3)
-    sent = sound.to_int16(0.2 * np.diff(rng.standard_normal(RATE + 2)).clip(-3, 3))
-    heard = sound.g722_round_trip(sent)
-    assert heard.shape == sent.shape and heard.dtype == np.int16
-    lags = range(-3, 4)
-    match = [np.dot(np.roll(heard, lag).astype(float), sent) for lag in lags]
-    assert lags[int(np.argmax(match))] == 0
-    narrow = sound.narrowed(sent / 32_768, 3_400)
-    spectrum = np.abs(np.fft.rfft(narrow * np.hanning(len(narrow))))
-    assert spectrum[4_500:].max() < 0.01 * spectrum[300:3_000].max()
-
-
-@pytest.mark.numeric
-def test_an_undecodable_source_is_named(tmp_path):
-    for name in ("x.ogg", "x.wav"):
-        (tmp_path / name).write_bytes(b"OggS no audio")
-        with pytest.raises(CorpusError, match=r"x\.(ogg|wav)"):
-            sound.read_source(tmp_path / name)
-        with pytest.raises(CorpusError, match=r"x\.(ogg|wav)"):
-            sound.source_seconds(tmp_path / name)
-    with pytest.raises(CorpusError, match="gone"):
-        sound.read_source(tmp_path / "gone.ogg")
 
 
 # -- a corpus
@@ -518,7 +258,7 @@ def test_killed_and_started_again_it_ends_in_the_same_bytes(made, tmp_path):
     place = tmp_path / "b" / folder.CORPUS
     for finished, workers in ((1, 1), (2, 2)):
         process = compose_elsewhere(made, tmp_path / "b", wait=False, workers=workers)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300  # it comes in seconds, or never
         while len(list(place.glob("*/[!.]*.flac"))) < finished and time.monotonic() < deadline:
             time.sleep(0.01)
         process.kill()

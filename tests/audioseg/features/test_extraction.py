@@ -1,45 +1,16 @@
-import errno
 import hashlib
-import json
 import os
-import signal
-import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
-from extract_with_fake import ROOT, SCRIPT, command, hashes, main
+from extract_with_fake import FAKE, SCRIPT, command, hashes, main, run
 from fake_embedding import DeadlySource, FakeSource
-from recordings import write_corpus, write_recording
+from recordings import write_recording
 
 import feat_ext
-from audioseg import files
-from audioseg.features import extraction, parts
+from audioseg.features import parts
 from audioseg.features.dataset import load_split, read_dataset
-
-FAKE = ROOT / "tests" / "helpers" / "extract_with_fake.py"
-
-
-def run(corpus, *more, source_class=FakeSource):
-    return main(["--corpus", str(corpus), *more], source_class=source_class)
-
-
-@pytest.fixture
-def corpus(tmp_path):
-    return write_corpus(tmp_path / "corpus")
-
-
-@pytest.fixture
-def reference(corpus):
-    """The hashes of an undisturbed run over the same corpus; its records are removed again."""
-    assert run(corpus) == 0
-    found = hashes(corpus / "embeddings")
-    (corpus / "embeddings").rename(corpus / "reference")
-    return found
-
 
 # -- arguments
 
@@ -82,7 +53,7 @@ def test_a_split_or_recordings_that_are_not_there(capsys, tmp_path):
 
 
 def test_weights_that_are_not_there(capsys, corpus):
-    assert run(corpus, "--weights", "nowhere.ckpt", source_class=None) == 2
+    assert run(corpus, "--weights", "nowhere.ckpt", source_class=parts.Source) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and "nowhere.ckpt does not exist: give the path" in error
 
@@ -356,187 +327,3 @@ def test_if_all_fail_the_old_records_stay(capsys, corpus):
     assert "failed: 6 recordings" in capsys.readouterr().err
     assert hashes(corpus / "embeddings") == before
     read_dataset(corpus / "embeddings")
-
-
-# -- nothing lost
-
-
-def test_a_second_run_at_the_same_time(capsys, corpus):
-    with extraction.only_run(corpus / "embeddings"):
-        assert run(corpus) == 1
-        assert "another run is at work" in capsys.readouterr().err
-    assert run(corpus) == 0
-
-
-@pytest.mark.parametrize("raised_by", ["Python", "TensorFlow"])
-def test_a_full_disk(capsys, corpus, reference, monkeypatch, raised_by):
-    """Not one recording is blamed, the run ends with one sentence, and goes on later."""
-    real, calls = feat_ext.write_examples, []
-
-    def full(path, examples):
-        real(path, examples)
-        calls.append(path)
-        if len(calls) == 2:
-            reason = os.strerror(errno.ENOSPC)
-            if raised_by == "Python":
-                raise OSError(errno.ENOSPC, reason)
-            # what TFRecordWriter raises
-            raise tf.errors.ResourceExhaustedError(None, None, f"{path}; {reason}")
-
-    monkeypatch.setattr(feat_ext, "write_examples", full)
-    assert run(corpus) == 1
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("error: ")
-    assert "cannot be written to (No space left on device)" in said
-    assert "failed" not in said
-    monkeypatch.undo()
-    assert run(corpus) == 0
-    assert "this run: 5 recordings" in capsys.readouterr().out
-    assert hashes(corpus / "embeddings") == reference
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no limits on the size of files")
-@pytest.mark.parametrize("limit", [5_000, 25_000], ids=["parts", "joined"])
-def test_a_limit_of_the_system(corpus, reference, limit):
-    import resource
-
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    assert run(corpus, "--hop", "0.24") == 0
-    before = hashes(corpus / "embeddings")
-    done = command(FAKE, "--corpus", corpus, "--overwrite", preexec_fn=limited)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: ")
-    assert "File too large" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not list((corpus / "embeddings").rglob(".*.part.*"))
-    if limit == 5_000:  # nothing has been joined: what was there is as it was
-        assert hashes(corpus / "embeddings") == before
-        assert read_dataset(corpus / "embeddings")["hop_seconds"] == 0.24
-    assert run(corpus, "--overwrite") == 0
-    assert hashes(corpus / "embeddings") == reference
-
-
-def test_a_folder_that_cannot_be_made(capsys, corpus):
-    (corpus / "embeddings").write_text("in the way")
-    assert run(corpus) == 1
-    assert "embeddings cannot be written to (File exists)" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder(capsys, corpus):
-    corpus.chmod(0o555)
-    assert run(corpus) == 1
-    assert "Permission denied" in capsys.readouterr().err
-    corpus.chmod(0o755)
-
-
-def test_an_interrupted_run(capsys, corpus, reference, monkeypatch):
-    replacing = files.replacing
-    made = []
-
-    def interrupting(path):
-        made.append(path)
-        if len(made) == 4:
-            raise KeyboardInterrupt
-        return replacing(path)
-
-    monkeypatch.setattr(parts, "replacing", interrupting)
-    assert run(corpus) == 130
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: interrupted")
-    monkeypatch.undo()
-    assert run(corpus) == 0
-    assert hashes(corpus / "embeddings") == reference
-
-
-@pytest.mark.skipif(os.name == "nt", reason="needs fork")
-def test_thirty_kills(tmp_path):
-    """SIGKILL at random moments over 22 recordings, going on each time: the same bytes."""
-    corpus = write_corpus(tmp_path / "corpus", recordings=22, seconds=1.0)
-    assert run(corpus) == 0
-    reference = hashes(corpus / "embeddings")
-    (corpus / "embeddings").rename(corpus / "reference")
-    done = command(FAKE, "--kill", "30", "1", "--corpus", corpus)
-    assert done.returncode == 0, done.stderr
-    assert "killed 30 times" in done.stdout
-    ended = sorted(corpus.glob("embeddings*"))
-    for folder in ended:
-        assert hashes(folder) == reference
-        assert not list(folder.rglob(".*.part.*"))
-        for split in ("TRN", "VAL", "TST"):
-            load_split(folder, split)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_workers_end_with_their_parent(corpus, tmp_path):
-    """A killed run with workers leaves nobody behind who holds the folder."""
-    child = subprocess.Popen(
-        [sys.executable, str(FAKE), "--corpus", str(corpus), "--workers", "2"],
-        stderr=subprocess.PIPE,
-    )
-    deadline = time.monotonic() + 60
-    while not list((corpus / "embeddings").rglob("parts/*/*")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    # the pipe closes when the last process that holds it has ended
-    reader = threading.Thread(target=child.stderr.read, daemon=True)
-    reader.start()
-    reader.join(30)
-    assert not reader.is_alive()
-    child.wait()
-    child.stderr.close()
-    assert run(corpus) == 0
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_an_interruption_does_not_wait_for_the_workers(corpus, reference):
-    """Only the parent is told, and a worker is held up by a recording that never ends."""
-    os.mkfifo(corpus / "TRN" / "r99.wav")
-    (corpus / "TRN" / "r99.txt").write_text("0\t1\tspeech\n")
-    child = subprocess.Popen(
-        [sys.executable, str(FAKE), "--corpus", str(corpus), "--workers", "2"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while len(list((corpus / "embeddings").rglob("parts/*/r*"))) < 6:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    child.send_signal(signal.SIGINT)
-    error = child.communicate(timeout=30)[1]
-    assert child.returncode == 130
-    assert error.splitlines()[-1].startswith("error: interrupted")
-    assert "Traceback" not in error
-    for path in (corpus / "TRN").glob("r99.*"):
-        path.unlink()
-    assert run(corpus) == 0
-    assert hashes(corpus / "embeddings") == reference
-
-
-# -- with the real network
-
-
-@pytest.mark.skipif(
-    not (ROOT / "vggish" / "mini" / "mini.npz").exists(), reason="the weights of mini are not here"
-)
-def test_mini_killed_and_with_workers(tmp_path):
-    """The program as it is: a run, a killed run that goes on, two workers."""
-    corpus = write_corpus(tmp_path / "corpus", recordings=6, seconds=3.0)
-    options = ["--corpus", str(corpus), "--weights", "mini"]
-    done = command(SCRIPT, *options, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert "embeddings: mini" in done.stdout
-    reference = hashes(corpus / "embeddings")
-    assert json.loads((corpus / "embeddings" / "dataset.json").read_text())["weights"] == "mini"
-    (corpus / "embeddings").rename(corpus / "reference")
-    child = subprocess.Popen(
-        [sys.executable, str(SCRIPT), *options], cwd=ROOT, stderr=subprocess.DEVNULL
-    )
-    while child.poll() is None and not list((corpus / "embeddings").rglob("parts/*/r*")):
-        time.sleep(0.01)
-    child.kill()
-    child.wait()
-    done = command(SCRIPT, *options, "--workers", "2", cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert hashes(corpus / "embeddings") == reference

@@ -1,7 +1,10 @@
 """02 on the workers of a Dask scheduler that somebody else started."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -46,14 +49,26 @@ def test_two_workers_one_killed(tmp_path, cluster):
     assert hashes(corpus / "embeddings") == reference
 
 
-def test_mini_on_a_cluster(tmp_path, cluster):
+@pytest.mark.skipif(
+    not (ROOT / "vggish" / "mini" / "mini.npz").exists(), reason="the weights of mini are not here"
+)
+def test_mini_killed_and_on_a_cluster(tmp_path, cluster):
+    """The program as it is: a run, and one that is killed and goes on elsewhere."""
     corpus = write_corpus(tmp_path / "corpus", recordings=4, seconds=3.0)
     options = ["--corpus", str(corpus), "--weights", "mini"]
     # in a process of its own: in this one, TensorFlow may have started with other threads
     done = command(SCRIPT, *options, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+    assert "embeddings: mini" in done.stdout
     reference = hashes(corpus / "embeddings")
+    assert json.loads((corpus / "embeddings" / "dataset.json").read_text())["weights"] == "mini"
     (corpus / "embeddings").rename(corpus / "reference")
+    with subprocess.Popen(
+        [sys.executable, str(SCRIPT), *options], cwd=ROOT, stderr=subprocess.DEVNULL
+    ) as child:
+        while child.poll() is None and not list((corpus / "embeddings").rglob("parts/*/r*")):
+            time.sleep(0.01)
+        child.kill()
     done = command(SCRIPT, *options, "--scheduler", cluster.scheduler_address, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert hashes(corpus / "embeddings") == reference

@@ -118,21 +118,6 @@ def test_by_group_counts_each_class(corpus):
 
 
 @pytest.mark.numeric
-def test_worst_stretch_is_of_one_recording():
-    recording = np.repeat([0, 1], [200, 60])
-    wrong = np.zeros(260, dtype=bool)
-    wrong[190:215] = True  # ten at the end of the first, fifteen at the start of the second
-    assert evaluation.worst_stretch(wrong, recording, hop_seconds=HOP, seconds=1.8) == (
-        1,
-        pytest.approx(0.4875 - HOP / 2),
-    )
-    number, start = evaluation.worst_stretch(wrong[:200], recording[:200], hop_seconds=HOP)
-    assert number == 0
-    assert start + 10 >= 0.4875 + 199 * HOP  # the whole of it
-    # a recording shorter than the stretch
-    assert evaluation.worst_stretch(wrong[200:], recording[200:], hop_seconds=HOP)[0] == 1
-
-
 def test_what_is_to_be_ignored_is_not_scored(tmp_path):
     (tmp_path / "TST").mkdir()
     (tmp_path / "recordings.csv").write_text("recording,seconds\na,12\n")

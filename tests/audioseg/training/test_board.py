@@ -45,15 +45,19 @@ def folder(tmp_path, monkeypatch):
 def test_table_has_a_line_a_run_and_columns_that_stand_below_each_other():
     lines = board.text_table([ROWS[0] | TEST, ROWS[1]]).splitlines()
     assert [line.split()[0] for line in lines] == ["run", "03-a", "03-longer-name"]
-    assert lines[1].split()[1:] == "mini 0.950 0.900 - 0.930 0.850 0.500 - 12 s".split()
-    assert lines[2].split()[1:] == "audioset 0.687 0.204 - - - - - 4 s".split()
+    assert lines[1].split()[1:] == "mini 0.950 0.900 - - 0.930 0.850 0.500 - 12 s".split()
+    assert lines[2].split()[1:] == "audioset 0.687 0.204 - - - - - - 4 s".split()
     assert lines[1].index("0.950") == lines[2].index("0.687")
 
 
 def test_board_prints_the_table_and_where_to_look(folder, capsys):
     assert main(["board"]) == 0
     said = capsys.readouterr().out
-    assert "best on VAL a1b2c3 of 30.8 min: 03-a; guessing: 0.687, goal: 0.8" in said
+    assert (
+        "best on VAL a1b2c3 of 30.8 min: 03-a;\nchosen, the smallest within 0.000 of it: 03-a; "
+        in said
+    )
+    assert "; guessing: 0.687, goal: 0.8" in said
     assert "runs/board.png" in said
     assert (folder / "runs" / "board.png").stat().st_size > 5000
     assert [row["name"] for row in runs.table()] == ["03-a", "03-longer-name"]
@@ -68,7 +72,12 @@ def test_corpora_are_kept_apart(folder, capsys):
     first, second, _ = capsys.readouterr().out.split("goal: 0.8\n")
     assert "03-tapes" not in first
     assert "guessing: 0.687" in first
-    assert [line.split()[0] for line in second.split("\n") if line] == ["run", "03-tapes", "best"]
+    assert [line.split()[0] for line in second.split("\n") if line] == [
+        "run",
+        "03-tapes",
+        "best",
+        "chosen,",
+    ]
     assert "guessing: 0.500" in second
     figure = board.chart(runs.table())
     ticks = [[label.get_text() for label in axes.get_yticklabels()] for axes in figure.axes]
@@ -90,3 +99,12 @@ def test_a_damaged_run_is_named(folder, capsys):
     (folder / "runs" / "03-a" / "metrics.json").write_text("{")
     assert main(["board"]) == 1
     assert "03-a/metrics.json cannot be read" in capsys.readouterr().err.replace("\\", "/")
+
+
+def test_runs_stand_beside_each_other_in_the_order_asked_for(folder):
+    figure = board.beside("03-longer-name", "03-not-yet", "03-a")
+    accuracy, macro_f1 = figure.axes
+    assert [text.get_text() for text in accuracy.get_yticklabels()] == ["03-longer-name", "03-a"]
+    assert [bar.get_width() for bar in accuracy.patches] == [0.687, 0.95]
+    assert [bar.get_width() for bar in macro_f1.patches] == [0.204, 0.9]
+    assert figure.get_supxlabel() == "not run yet: 03-not-yet"

@@ -46,19 +46,33 @@ def test_a_sequence_goes_on_as_it_ends():
         np.testing.assert_allclose(answer, 5.0, rtol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(128,), (9, 128), (None, 128)])
-def test_a_window_alone_is_a_recording_of_one_window(shape):
+# sums of 9 * 128 products of float32, with a margin of ten
+ROUNDING = 10 * 9 * 128 * np.finfo(np.float32).eps
+
+
+@pytest.fixture(params=[(128,), (9, 128), (None, 128)], ids=str)
+def network(request):
     keras.utils.set_random_seed(0)
-    inputs = keras.Input(shape)
-    if shape == (None, 128):
+    inputs = keras.Input(request.param)
+    if request.param == (None, 128):
         outputs = keras.layers.Conv1D(4, 5, padding="same", activation="softmax")(inputs / 255)
     else:
         flat = keras.layers.Flatten()(inputs / 255)
         outputs = keras.layers.Dense(4, activation="softmax")(flat)
-    network = keras.Model(inputs, outputs)
+    return keras.Model(inputs, outputs)
+
+
+def test_a_window_alone_is_a_recording_of_one_window(network):
     windows = np.random.default_rng(0).integers(0, 256, (5, 128), dtype=np.uint8)
     each = [context.probabilities(network, window[None])[0] for window in windows]
-    # sums of 9 * 128 products of float32, with a margin of ten
-    bound = 10 * 9 * 128 * np.finfo(np.float32).eps
-    np.testing.assert_allclose(context.probabilities_alone(network, windows), each, atol=bound)
+    np.testing.assert_allclose(context.probabilities_alone(network, windows), each, atol=ROUNDING)
     assert context.probabilities_alone(network, windows[:0]).shape == (0, 4)
+
+
+def test_recordings_do_not_hear_each_other(network):
+    lengths = [3, 1, 70, 3, 1, 3]
+    recording = np.repeat(np.arange(6), lengths)
+    windows = np.random.default_rng(0).integers(0, 256, (len(recording), 128), dtype=np.uint8)
+    each = [context.probabilities(network, windows[recording == i]) for i in range(6)]
+    together = context.probabilities_of(network, windows, recording)
+    np.testing.assert_allclose(together, np.concatenate(each), atol=ROUNDING)

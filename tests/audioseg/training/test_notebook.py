@@ -76,6 +76,27 @@ def test_the_difference_is_that_of_common_cells(folder):
     assert '-NAME = "a"\n+NAME = "b"' in text
     assert "-y = 2\n+y = 3" in text
     write(folder / "b.ipynb", "a", "z = 1", identity="new")
-    assert "1 code cell more, 1 code cell less" in notebook.difference("a.ipynb", "b.ipynb")
+    assert "1 new code cell, 1 left out" in notebook.difference("a.ipynb", "b.ipynb")
     with pytest.raises(RunError, match="cannot be read as a notebook"):
         notebook.difference("a.ipynb", "c.ipynb")
+
+
+def test_cells_are_compared_one_by_one(folder):
+    def save(name, **cells):
+        content = [
+            {"cell_type": "code", "id": key, "metadata": {}, "source": source}
+            for key, source in cells.items()
+        ]
+        text = {"cell_type": "markdown", "id": "text", "metadata": {}, "source": "# same"}
+        (folder / name).write_text(json.dumps({"cells": [text, *content]}))
+
+    save("a.ipynb", first="1", check="2", last="3")
+    save("b.ipynb", check="2", more="4", last="5")
+    compared = notebook.compared("a.ipynb", "b.ipynb")
+    assert list(compared.items()) == [
+        ("first", "left out"),
+        ("check", "same"),
+        ("more", "new"),
+        ("last", "changed"),
+    ]
+    assert notebook.unchanged("a.ipynb", "b.ipynb") == {"text", "check"}

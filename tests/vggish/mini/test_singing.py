@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vggish.frontend import SAMPLE_RATE
 from vggish.mini import singing
 from vggish.mini.singing import Note, Singer, Tune
-from vggish.mini.voice import FRAME_SAMPLES, _analyse, analyse, lively
+from vggish.mini.voice import FRAME_SAMPLES, _analyse, analyse, lively, room
 
 TUNE = Tune(3.0, (0, 2, 4, 5, 7, 9, 11), 0.5)
 PLAIN = Singer("plain", 1.0, 0.0, 0.0, 0.5, 0.6, 0.2, 0.0, 1)
@@ -135,7 +135,7 @@ def test_a_line_fills_its_time_begins_on_beats_and_has_one_level():
 
 def test_a_room_rings_on_and_keeps_the_length():
     click = np.eye(1, SAMPLE_RATE, 1000)[0]
-    heard = singing.room(click, 0.5, 0.5, np.random.default_rng(0))
+    heard = room(click, 0.5, 0.5, np.random.default_rng(0))
     assert len(heard) == len(click)
     assert heard[1000] == pytest.approx(1, abs=1e-9)
     assert np.sum(heard[1001:] ** 2) == pytest.approx(0.25, rel=1e-6)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from librosa.sequence import viterbi_discriminative
 
+from audioseg import smoothing
 from audioseg.labels import CLASSES
-from audioseg.segmentation import smoothing
 from audioseg.training.runs import transitions
 
 HOP = 0.12

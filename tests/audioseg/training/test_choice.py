@@ -1,0 +1,69 @@
+"""Which run VAL chooses."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from audioseg.training.choice import choose, val_score, val_scores
+from audioseg.training.scores import frame_scores, macro_f1_error
+
+CONFIG = {
+    "hop_seconds": 0.12,
+    "priors": [0.5, 0.5],
+    "transitions": [[0.98, 0.02], [0.02, 0.98]],
+}
+
+
+def test_scores_are_of_what_segment_answers():
+    rng = np.random.default_rng(0)
+    label = np.repeat(rng.integers(0, 2, 40), 100)
+    recording = np.repeat([0, 1, 2, 3], 1000)
+    right = np.where(rng.random(len(label)) < 0.8, 0.9, 0.2)  # flickers: every fifth is wrong
+    probabilities = np.where(np.arange(2) == label[:, None], right[:, None], 1 - right[:, None])
+    scores = val_scores(label, recording, probabilities, probabilities[::8], CONFIG, step=8)
+    frames = f1_score(label, probabilities.argmax(axis=1), average="macro")
+    assert scores["val_smoothed_macro_f1"] > 0.95 > 0.85 > frames
+    clips = f1_score(label[::8], probabilities[::8].argmax(axis=1), average="macro")
+    assert scores["val_short_macro_f1"] == pytest.approx(clips)
+    assert 0 < scores["val_score_error"] < 0.1
+
+
+def test_the_error_of_recordings_that_are_all_alike_is_zero_and_grows_with_their_spread():
+    def confusion(share):
+        wrong = round(100 * (1 - share))
+        return np.array([[100 - wrong, wrong], [wrong, 100 - wrong]])
+
+    alike, apart = ([confusion(s) for s in shares] for shares in ([0.8] * 8, [0.6, 1.0] * 4))
+    assert macro_f1_error([np.stack(alike)]) == 0
+    # of a mean over 8 draws of 0.6 or 1.0; F1 of these confusions is the share itself
+    assert macro_f1_error([np.stack(apart)]) == pytest.approx(0.2 / 8**0.5, rel=0.15)
+    half = macro_f1_error([np.stack(alike), np.stack(apart)])
+    assert half == pytest.approx(macro_f1_error([np.stack(apart)]) / 2)
+
+
+def row(name, score, parameters=None, error=0.02):
+    scores = {"val_macro_f1": 0.5, "val_smoothed_macro_f1": score, "val_short_macro_f1": score}
+    size = {} if parameters is None else {"network_parameters": parameters}
+    return {"name": name, "val_score_error": error, **scores, **size}
+
+
+def test_the_smallest_within_an_error_of_the_best_is_chosen():
+    large, small = row("large", 0.90, 150_000), row("small", 0.885, 8_000)
+    assert choose([large, small])["name"] == "small"
+    assert choose([large, row("small", 0.875, 8_000)])["name"] == "large"
+    # equally small: the better one
+    assert choose([large, small, row("other", 0.89, 8_000)])["name"] == "other"
+
+
+def test_runs_without_errors_or_sizes_are_ranked_by_score():
+    old = {"name": "old", "val_macro_f1": 0.9}
+    assert choose([old, {"name": "older", "val_macro_f1": 0.8}])["name"] == "old"
+    assert val_score(old) == 0.9
+
+
+def test_scores_ignore_what_is_not_scored():
+    label = np.array([0, 1, -1, 1])
+    probabilities = np.array([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1], [0.1, 0.9]])
+    scores = val_scores(label, np.zeros(4, int), probabilities, probabilities, CONFIG, step=1)
+    assert scores["val_short_accuracy"] == 1
+    assert frame_scores(label, probabilities.argmax(axis=1)).confusion.sum() == 3
