@@ -4,3 +4,6 @@
 ``training`` (03) keeps runs, ``segmentation`` (04) turns a run's answers into segments and scores
 them, ``show`` draws and plays. ``labels``, ``audio``, ``files`` and ``errors`` lie below them.
 """
+
+# of making labels of probabilities, see smoothing.py; here, as the command line asks without numpy
+SMOOTHINGS = ("none", "median", "minimum", "viterbi")

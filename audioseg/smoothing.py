@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import median_filter
 
+from audioseg import SMOOTHINGS
 from audioseg.errors import CourseError
 from vggish.frontend import SAMPLE_RATE, WINDOW_SAMPLES
 
-METHODS = ("none", "median", "minimum", "viterbi")  # of making labels of probabilities
 WINDOW_SECONDS = WINDOW_SAMPLES / SAMPLE_RATE  # 0.975
 # Divided by the whole priors, the answers of a network that knows nothing but these are all but
 # equal, and add up over a recording to any class; with a little less they stay where they were.
@@ -185,7 +185,7 @@ def smooth(
     transition: np.ndarray | None = None,
     priors: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Turn the probabilities of one recording into labels, by one of ``METHODS``.
+    """Turn the probabilities of one recording into labels, by one of :data:`audioseg.SMOOTHINGS`.
 
     Parameters
     ----------
@@ -212,8 +212,10 @@ def smooth(
     SmoothingError
         If there is no such method, or it lacks an argument.
     """
-    if method not in METHODS:
-        raise SmoothingError(f"There is no smoothing {method!r}: take one of {', '.join(METHODS)}.")
+    if method not in SMOOTHINGS:
+        raise SmoothingError(
+            f"There is no smoothing {method!r}: take one of {', '.join(SMOOTHINGS)}."
+        )
     if method == "viterbi":
         if transition is None or priors is None:
             raise SmoothingError(

@@ -21,11 +21,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from audioseg import audio
+from audioseg import SMOOTHINGS, audio
 from audioseg.labels import CLASSES
 from audioseg.segmentation import segments
 from audioseg.segmentation.evaluation import CANDIDATES
-from audioseg.smoothing import METHODS
 from audioseg.training import runs
 from vggish.frontend import SAMPLE_RATE
 
@@ -39,7 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--run", help="its name; the best one on VAL by default")
-    parser.add_argument("--smooth", choices=[*METHODS, *CANDIDATES], metavar="HOW")
+    parser.add_argument("--smooth", choices=[*SMOOTHINGS, *CANDIDATES], metavar="HOW")
     parser.add_argument("--lengths", type=float, nargs="*", default=[1.0], metavar="SECONDS")
     given = parser.parse_args()
     run = runs.load(runs.FOLDER / (given.run or runs.best()))

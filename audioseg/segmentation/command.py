@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from audioseg import SMOOTHINGS
 from audioseg.errors import ArgumentError
-from audioseg.smoothing import METHODS
 
 EPILOG = "If interrupted, the files that it has written are complete."
 OUTPUT_FOLDER = Path("segmented")
@@ -63,8 +63,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--smooth",
-        choices=METHODS,
-        metavar="|".join(METHODS),
+        choices=SMOOTHINGS,
+        metavar="|".join(SMOOTHINGS),
         help="how to smooth the network's answers (default: as 04 chose, else viterbi)",
     )
     parser.add_argument(

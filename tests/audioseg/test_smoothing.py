@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from librosa.sequence import viterbi_discriminative
 
-from audioseg import smoothing
+from audioseg import SMOOTHINGS, smoothing
 from audioseg.labels import CLASSES
 from audioseg.training.runs import transitions
 
@@ -114,7 +114,7 @@ def test_minimum_duration_leaves_nothing_shorter(labels, frames):
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
-@pytest.mark.parametrize("method", smoothing.METHODS)
+@pytest.mark.parametrize("method", SMOOTHINGS)
 def test_short_recordings_are_smoothed_too(method, n):
     labels = smoothing.smooth(
         one_hot(FLICKER[:n]), method, hop_seconds=HOP, transition=SWITCH, priors=np.full(4, 0.25)
