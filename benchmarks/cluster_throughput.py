@@ -63,7 +63,8 @@ def main() -> None:
             digest = hashlib.sha256(made).hexdigest()
             first_rate, first_hash = first_rate or rate, first_hash or digest
             same = "same" if digest == first_hash else "DIFFERENT"
-            cost = 1000 * (os.cpu_count() or 1) * summary.run["seconds"] / 3600 / summary.run["hours"]
+            core_hours = (os.cpu_count() or 1) * summary.run["seconds"] / 3600
+            cost = 1000 * core_hours / summary.run["hours"]
             print(
                 f"| {name} | {rate:.0f} | {rate / first_rate:.2f} | {cost:.1f} | {same} |",
                 flush=True,
