@@ -1,6 +1,7 @@
 """What the repository promises about itself: notebooks, environment, lock, imports."""
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -140,3 +141,25 @@ def test_make_names_its_commands():
     )
     for command in ("tutorial", "test", "lab", "vggish", "image", "lock", "clean"):
         assert f"make {command}" in done.stdout
+
+
+def python_of(path):
+    """Return the code of a notebook, or of a module."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+
+
+OTHERS = [*ROOT.glob("0*.ipynb"), *ROOT.glob("benchmarks/*.py"), *ROOT.glob("docs/*.py")]
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.name)
+def test_what_is_imported_of_the_project_is_there(path):
+    for node in ast.walk(ast.parse(python_of(path))):
+        if isinstance(node, ast.ImportFrom) and place_of(node.module or "") and not node.level:
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
