@@ -20,10 +20,9 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 import feat_ext
-from audioseg import labels
+from audioseg import labels, smoothing
 from audioseg.features.dataset import load_split
 from audioseg.labels import Segment
-from audioseg.segmentation import smoothing
 from audioseg.show import pictures
 from audioseg.training import context, runs
 from vggish.embedding import load_embedding
