@@ -1,4 +1,4 @@
-"""02: from recordings and label tracks to embeddings, one TFRecord file a split.
+"""02: from recordings and label tracks to embeddings, one TFRecord file per split.
 
     python 02-feature-extraction-vggish_embedding.py
 

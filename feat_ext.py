@@ -5,7 +5,7 @@
 >>> examples = windows(spectrogram)                         # (n, 96, 64), one every 0.12 s
 >>> times = window_times(len(examples))                     # their centres: 0.4875 s, 0.6075 s, ...
 >>> labels = frame_labels(segments, times, classes=classes)
->>> embedding = load_embedding("mini")                      # of vggish.embedding
+>>> embedding = load_embedding("mini")                      # from vggish.embedding
 >>> embeddings = embed(samples, embedding)                  # (n, 128), one for each window
 >>> example = to_example(embeddings, embedding.quantize(embeddings), labels,
 ...                      recording="interview", split="TRN")
@@ -45,7 +45,7 @@ from vggish.frontend import (
 )
 from vggish.resample import resample
 
-if TYPE_CHECKING:  # takes seconds, and is needed for embeddings and TFRecord only
+if TYPE_CHECKING:  # slow to import, needed for embeddings and TFRecord only
     import tensorflow as tf
 
     from vggish.embedding import Embedding
@@ -58,7 +58,7 @@ __all__ = [
 
 HOP_SECONDS = 0.12
 FIRST_CENTER_SECONDS = WINDOW_SAMPLES / SAMPLE_RATE / 2  # 0.4875
-# what a dataset says of how its embeddings came about
+# what a dataset records about how its embeddings were made
 FRONT_END = {
     "sample_rate": SAMPLE_RATE,
     "channels": "mean",
@@ -89,8 +89,8 @@ def load(path: str | os.PathLike, *, sample_rate: int = SAMPLE_RATE) -> np.ndarr
         Any format that libsndfile reads (wav, flac, ogg, mp3 and more), or else FFmpeg (m4a, the
         sound of mp4 and webm, and more).
     sample_rate : int
-        Hertz. Recordings of another rate are resampled by the filter that VGGish was trained
-        with, resampy's ``kaiser_best``.
+        Hertz. Recordings of another rate are resampled with the filter used to train
+        VGGish, resampy's ``kaiser_best``.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def frame_labels(
     Parameters
     ----------
     segments : sequence of (start, end, label)
-        In seconds, sorted, without overlaps. A segment holds its start, not its end.
+        In seconds, sorted, without overlaps. A segment includes its start, but not its end.
     times : np.ndarray [shape=(n,)]
         Seconds.
     classes : sequence of str
@@ -175,7 +175,7 @@ def frame_labels(
     background : str
         The class of time without a segment.
     ignore : sequence of str
-        Labels that are no class.
+        Labels that are not classes.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def frame_labels(
     Raises
     ------
     FeatureError
-        If a segment has a label that is no class.
+        If a segment has a label that is not one of the classes.
     """
     used = {label for _, _, label in segments} | {background}
     for label in sorted(used - {*classes, *ignore}):
@@ -220,8 +220,8 @@ def embed(
     Returns
     -------
     np.ndarray [shape=(n, 128), dtype=float32]
-        :func:`window_times` gives their times. A recording shorter than 0.975 s goes on as its
-        mirror image until it fills one window.
+        :func:`window_times` gives their times. A recording shorter than 0.975 s is extended
+        by its mirror image until it fills one window.
     """
     return np.concatenate(list(embedding.stream([samples], hop_frames_of(hop_seconds))))
 
@@ -236,7 +236,7 @@ def to_example(
     start_time_seconds: float = 0.0,
     hop_seconds: float = HOP_SECONDS,
 ) -> tf.train.SequenceExample:
-    """Put consecutive windows of a recording into a ``SequenceExample``, as AudioSet's are.
+    """Put consecutive windows of a recording into a ``SequenceExample``, in AudioSet's form.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def to_example(
     -------
     tf.train.SequenceExample
         Context: ``recording``, ``split``, ``start_time_seconds``, ``hop_seconds``. Feature lists,
-        one entry a window: ``embedding`` (512 bytes: 128 little-endian float32),
+        one entry per window: ``embedding`` (512 bytes: 128 little-endian float32),
         ``audio_embedding`` (128 bytes), ``label`` (int64).
     """
     import tensorflow as tf
@@ -339,12 +339,12 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def write_examples(path: str | os.PathLike, examples: Iterable[tf.train.SequenceExample]) -> None:
-    """Write a TFRecord file. Such files can be joined by putting one behind the other."""
+    """Write a TFRecord file. Such files can be joined by putting one after the other."""
     import tensorflow as tf
 
     with tf.io.TFRecordWriter(os.fspath(path)) as writer:
         for example in examples:
-            # deterministic: the order of a map's entries is left open otherwise
+            # deterministic: otherwise the order of a map's entries is undefined
             writer.write(example.SerializePartialToString(deterministic=True))
 
 

@@ -1,4 +1,4 @@
-"""What stands behind the notebooks; learners need not read it. One folder for each stage.
+"""The code behind the notebooks; learners need not read it. One folder for each stage.
 
 ``corpus`` (01) makes recordings and label tracks, ``features`` (02) embeds many recordings,
 ``training`` (03) keeps runs, ``segmentation`` (04) turns a run's answers into segments and scores

@@ -6,8 +6,8 @@ full scale is 1.0 (16-bit samples are divided by 32768). Several channels become
 or the loudest one if they cancel each other.
 
 A damaged file is refused, as labels would no longer fit what follows the damage. Where there are
-no labels yet, :class:`Findings` asks for what comes before it. :mod:`audioseg.decoding` knows the
-formats.
+no labels yet, pass :class:`Findings` to read what comes before the damage.
+:mod:`audioseg.decoding` knows the formats.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class AudioStream:
         peak = 0.0 if loudest is None else abs(float(mono[loudest]))
         where = f"{self.path} at {(before + (loudest or 0)) / self.sample_rate:.3f} s"
         if not math.isfinite(peak):
-            raise AudioError(f"{where} holds samples that are no numbers: export it again.")
+            raise AudioError(f"{where} holds samples that are not numbers: export it again.")
         if peak > PEAK_LIMIT:
             raise AudioError(
                 f"{where} reaches {peak:g}, where full scale is 1.0: divide the samples by "
@@ -195,12 +195,12 @@ def open_audio(
         The file. Its content tells the format, not its suffix, except for the two formats
         without a header, ``.g722`` (64 kbit/s, 16 kHz) and ``.gsm`` (8 kHz).
     findings : Findings, optional
-        Reads a damaged recording as far as it goes, and says here what was found.
+        If given, a damaged recording is read as far as it goes; what was found is noted here.
 
     Yields
     ------
     AudioStream
-        Open as long as the block.
+        Open for as long as the ``with`` block runs.
 
     Raises
     ------
@@ -242,7 +242,7 @@ def open_audio(
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """Yield the audio files in a folder and its subfolders, but for hidden ones, sorted."""
+    """Yield the audio files in a folder and its subfolders, except hidden ones, sorted."""
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         there = path.is_file() or path.is_symlink()  # a link to nothing is worth an error
@@ -251,7 +251,7 @@ def files_in(folder: Path) -> Iterator[Path]:
 
 
 def stated_seconds(path: str | os.PathLike) -> float | None:
-    """Return how long a recording is by its header, damaged or not; None if that does not say.
+    """Return how long a recording is by its header, damaged or not; None if it states none.
 
     Raises
     ------
@@ -275,7 +275,7 @@ def read_16k_blocks(
         Hertz. Recordings of another rate are resampled with the filter that VGGish was
         published with.
     findings : Findings, optional
-        Reads a damaged recording as far as it goes, and says here what was found.
+        If given, a damaged recording is read as far as it goes; what was found is noted here.
 
     Yields
     ------

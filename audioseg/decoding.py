@@ -1,9 +1,9 @@
-"""Decoders: libsndfile, or for what it does not know FFmpeg's libraries; block by block.
+"""Decoders, block by block: libsndfile, and FFmpeg's libraries for formats that it does not know.
 
 libsndfile reads wav, flac, ogg, mp3 and their kin. G.722, GSM, m4a and the sound tracks of mp4 and
 webm go to FFmpeg's libraries. What a file's header says of its length is compared with what is
-there, as far as these libraries do not do that themselves. :mod:`audioseg.audio` makes of it what
-the course wants to hear.
+there, as far as these libraries do not do that themselves. :mod:`audioseg.audio` turns the
+samples into the form that the course needs.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Decoder(NamedTuple):
         By how many seconds that may be wrong.
     decode : callable
         Returns an iterator over blocks [shape=(samples, channels), dtype=float32], once; it raises
-        :class:`AudioError` at a damage.
+        :class:`AudioError` where the file is damaged.
     fault : AudioError or None
         What is wrong with the end of the file, although it can be decoded.
     """
@@ -76,7 +76,7 @@ def open_decoder(path: Path, block_values: int) -> Iterator[Decoder]:
     Parameters
     ----------
     path : Path
-        The file; known by its content, but for the two formats that have no header.
+        The file; recognised by its content, except for the two formats that have no header.
     block_values : int
         Samples times channels to be decoded at a time, roughly.
 
@@ -127,8 +127,8 @@ def open_decoder(path: Path, block_values: int) -> Iterator[Decoder]:
 def without_notes() -> Iterator[None]:
     """Keep libmpg123's notes off the terminal; libsndfile has no switch for them.
 
-    They go to standard error beneath Python, which goes aside meanwhile. What others write there
-    in these milliseconds follows.
+    They go to standard error below Python's level, so that is diverted meanwhile. What others
+    write there in these milliseconds is passed on afterwards.
     """
     with _terminal, tempfile.TemporaryFile() as aside:
         try:

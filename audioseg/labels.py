@@ -1,7 +1,7 @@
-"""Label tracks, as segments and as one label a frame; and the classes of a corpus.
+"""Label tracks, as segments and as one label per frame; and the classes of a corpus.
 
 A label track says what is heard when: it is a list of :class:`Segment`, in seconds. In a corpus it
-has the format that Audacity imports and exports, one ``start<TAB>end<TAB>label`` a line;
+has the format that Audacity imports and exports, one ``start<TAB>end<TAB>label`` per line;
 :mod:`audioseg.tracks` reads and writes other formats. Each corpus has its own :class:`Classes`.
 """
 
@@ -56,7 +56,7 @@ class Classes(NamedTuple):
     background : str
         The class of time without a segment.
     ignore : tuple of str
-        Labels that are no class: training and scores leave their time out.
+        Labels that are not classes: training and scores leave their time out.
     """
 
     names: tuple[str, ...]
@@ -67,13 +67,13 @@ class Classes(NamedTuple):
     def of(cls, said: Mapping[str, Any]) -> Classes:
         """Read the classes from the fields of a corpus, of its records or of a run.
 
-        Without any there, they are those of the course's corpus. The files are ``corpus.json``,
+        If there are none, they are those of the course's corpus. The files are ``corpus.json``,
         ``dataset.json`` and ``config.json``.
 
         Raises
         ------
         LabelError
-            If they are no classes. It starts with ``classes``; the caller adds the file's name.
+            If they cannot be classes. The message starts with ``classes``; callers add the file.
         """
         names = said.get("classes", COURSE.names)
         background = said.get("background", COURSE.background)
@@ -113,8 +113,8 @@ class Classes(NamedTuple):
         twice = [name for name in self.labels if self.labels.count(name) > 1]
         if twice:
             raise LabelError(
-                f"classes: {twice[0]!r} is named twice: name each class once, and nothing that is "
-                "ignored among them."
+                f"classes: {twice[0]!r} is named twice: name each class once, and no label that "
+                "is ignored."
             )
         if self.background not in self.names:
             raise LabelError(
@@ -124,7 +124,7 @@ class Classes(NamedTuple):
         named = len(self.names) - 1
         if not 1 <= named <= MOST_CLASSES:
             raise LabelError(
-                f"classes: there are {named} beside {self.background!r}, where 1 to {MOST_CLASSES} "
+                f"classes: there are {named} besides {self.background!r}, but 1 to {MOST_CLASSES} "
                 "are possible: name those that count (--classes), and ignore others (--ignore)."
             )
 
@@ -164,7 +164,7 @@ def read_classes(corpus: str | os.PathLike) -> Classes:
 
 
 def write_classes(corpus: str | os.PathLike, classes: Classes) -> None:
-    """Write the classes of a corpus into its ``corpus.json``, where they do not stand there."""
+    """Write the classes of a corpus into its ``corpus.json``, unless they are there already."""
     path = Path(corpus) / CORPUS_FILE
     text = json.dumps(classes.said(), indent=1, ensure_ascii=False) + "\n"
     if not path.exists() or path.read_bytes() != text.encode():
@@ -189,7 +189,7 @@ def spelling(label: str, names: Iterable[str]) -> str | None:
 
 
 def plain(label: str) -> str:
-    """Return what counts of a label: not capitals, nor blanks, which RTTM cannot hold."""
+    """Return a label in a form for comparing: in lower case, with a blank for each ``_``."""
     return " ".join(label.casefold().replace("_", " ").split())
 
 
@@ -253,7 +253,7 @@ def text_of(path: str | os.PathLike) -> str:
     Raises
     ------
     LabelError
-        If it cannot be read, or is no such text.
+        If it cannot be read, or is not such text.
     """
     try:
         return Path(path).read_bytes().decode("utf-8-sig")
@@ -277,7 +277,7 @@ def segments_of(
     path : str or PathLike
         The label track, to name it.
     rows : iterable of (start, end, label, where)
-        Start and end in seconds, as numbers or as text; ``where`` in the file the row stands.
+        Start and end in seconds, as numbers or as text; ``where`` is the row's place in the file.
     classes, duration
         As for :func:`read_label_track`, and so are the errors.
     """
@@ -289,7 +289,7 @@ def segments_of(
     for (earlier, _, a), (later, _, b) in pairwise(placed):
         if earlier.end - later.start > TOLERANCE_SECONDS:
             raise LabelError(
-                f"{path}, {b}: the segment starts at {later.start:g} s, before the one of "
+                f"{path}, {b}: the segment starts at {later.start:g} s, before the one in "
                 f"{a} ends at {earlier.end:g} s: let them touch, not overlap."
             )
     limits = [*(later.start for later in segments[1:]), math.inf][: len(segments)]
@@ -315,8 +315,8 @@ def _segment_of(
     label = label.strip()
     if not 0 <= begins < ends < math.inf:
         raise LabelError(
-            f"{where}: {begins:g} to {ends:g} s is no stretch of time: let it start at 0 or later, "
-            "and end after its start."
+            f"{where}: {begins:g} to {ends:g} s is not a stretch of time: let it start at 0 or "
+            "later, and end after its start."
         )
     if classes is not None:
         label = _class_of(label, where, classes)
@@ -369,7 +369,7 @@ def segments_from_frames(
     classes: Sequence[str] = CLASSES,
     duration: float | None = None,
 ) -> list[Segment]:
-    """Join equal neighbouring frame labels to segments.
+    """Join equal neighbouring frame labels into segments.
 
     Parameters
     ----------

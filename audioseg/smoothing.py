@@ -4,8 +4,8 @@ A network that looks at one window at a time flickers. Three remedies, from plai
 a median over time, a minimum duration, and the most likely path through a hidden Markov model
 (Viterbi 1967; Rabiner, "A tutorial on hidden Markov models", Proc. IEEE 77, 1989).
 
-Conventions: probabilities are (n, classes), one recording, one row a frame, rows sum to 1; labels
-are (n,) class numbers; times are in seconds.
+Conventions: probabilities are (n, classes), one recording, one row per frame, rows sum to 1;
+labels are (n,) class numbers; times are in seconds.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def weights(
 ) -> np.ndarray:
     """Return how much each window of a recording counts as evidence.
 
-    Overlapping windows hear the same audio, so they are no independent witnesses. The windows that
-    hear a moment share it equally; a window's weight is the sum of its shares, divided by its
+    Overlapping windows hear the same audio, so they are not independent witnesses. The windows
+    that hear a moment share it equally; a window's weight is the sum of its shares, divided by its
     length. A window without overlap counts 1; where eight windows overlap, each counts an eighth,
     but more near the ends, where fewer share. All weights together are the length of the audio in
     windows.
@@ -241,8 +241,8 @@ def _frames(seconds: float, hop_seconds: float, *, up: bool = False) -> int:
     """Return how many frames a time is."""
     if not (seconds >= 0 and hop_seconds > 0):
         raise SmoothingError(
-            f"{seconds:g} s at a hop of {hop_seconds:g} s is no length of time: "
-            "give seconds, not negative, and a hop above 0."
+            f"{seconds:g} s at a hop of {hop_seconds:g} s is not a length of time: "
+            "give 0 seconds or more, and a hop above 0."
         )
     frames = seconds / hop_seconds
     return int(np.ceil(frames - 1e-6)) if up else round(frames)

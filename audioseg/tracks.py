@@ -88,13 +88,13 @@ def read_track(
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in FORMS:
-        raise LabelError(f"{path} is no label track: its suffix is none of {', '.join(FORMS)}.")
+        raise LabelError(f"{path} is not a label track: its suffix is none of {', '.join(FORMS)}.")
     rows = FORMS[suffix].read(path, tier)
     return segments_of(path, rows, classes=classes, duration=duration)
 
 
 def is_track(path: Path) -> bool:
-    """Tell a label track by its suffix; hidden files and ``.review.txt`` are none."""
+    """Tell a label track by its suffix; hidden files and ``.review.txt`` do not count."""
     hidden = path.name.startswith(".") or path.stem.endswith(".review")
     return path.suffix.lower() in FORMS and not hidden
 
@@ -223,8 +223,8 @@ def read_rttm(path: Path, tier: str | None = None) -> list[Row]:
             start, end = float(fields[3]), float(fields[3]) + float(fields[4])
         except ValueError:
             raise LabelError(
-                f"{path}, line {number}: {fields[3]!r} and {fields[4]!r} are no start and duration "
-                "in seconds."
+                f"{path}, line {number}: {fields[3]!r} and {fields[4]!r} are not a start and a "
+                "duration in seconds."
             ) from None
         # the sum of two decimal fractions has no more decimals than they
         row = (start, round(end, 9), fields[7], f"line {number}")
@@ -232,7 +232,7 @@ def read_rttm(path: Path, tier: str | None = None) -> list[Row]:
     if len(rows) > 1 and _joined(path.stem) not in rows:
         raise LabelError(
             f"{path} holds {len(rows)} recordings, and none is called {path.stem}: cut it into "
-            "one file a recording."
+            "one file per recording."
         )
     return rows.get(_joined(path.stem), next(iter(rows.values()), []))
 
@@ -326,14 +326,14 @@ def write_eaf(track: Iterable[Segment], name: str, seconds: float) -> str:
 
 @contextmanager
 def _library_of(program: str, path: Path, what: str) -> Iterator[None]:
-    """Say in a sentence what goes wrong in a library, which raises whatever a broken file does."""
+    """Report in one sentence whatever a library raises, as a broken file may raise anything."""
     try:
         yield
     except OSError as error:
         raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
     except Exception:
         raise LabelError(
-            f"{path} is no {what} that can be read: save it in {program} again."
+            f"{path} is not a readable {what}: save it in {program} again."
         ) from None
 
 

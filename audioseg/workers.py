@@ -125,8 +125,8 @@ def run_each(
                 result = Died("the processes that had it died one after the other (memory?)")
             except CancelledError:
                 raise WorkerError(
-                    f"the connection to the scheduler at {scheduler} broke off: see to it, then "
-                    "run the same command again, it goes on where it stopped."
+                    f"the connection to the scheduler at {scheduler} broke off: restore it, "
+                    "then run the same command again; it goes on where it stopped."
                 ) from None
             except Exception as error:
                 # a scheduler that cannot unpickle the work says so in an error of its own
@@ -165,7 +165,7 @@ def _check(cluster: LocalCluster | None) -> None:
 
 @contextmanager
 def _interrupts_in(ended: queue.SimpleQueue) -> Iterator[None]:
-    """Have Ctrl-C wait in a queue, as None: interrupted calls of Dask's leave locks taken."""
+    """Put Ctrl-C into a queue, as None: a call of Dask's that is interrupted leaves locks taken."""
     if threading.current_thread() is not threading.main_thread():  # it is never interrupted
         yield
         return
@@ -200,7 +200,7 @@ def _connected(workers: int, scheduler: str | None) -> Iterator[tuple[Client, in
 
 @contextmanager
 def _processes(workers: int) -> Iterator[Client]:
-    """Start processes on this machine, and end them, in the middle of what they do if need be."""
+    """Start processes on this machine, and end them, in mid-work if need be."""
     import dask
     from distributed import Client, LocalCluster
     from distributed.utils import LoopRunner
@@ -236,14 +236,14 @@ def _processes(workers: int) -> Iterator[Client]:
 
 
 def _kill(others: Collection[BaseProcess]) -> None:
-    """End this process's children but those that have nothing to do with Dask."""
+    """End this process's children, except those that have nothing to do with Dask."""
     for process in set(multiprocessing.active_children()) - set(others):
         process.kill()
 
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Start threads for which, and for whose processes, Ctrl-C is none: it is for this process."""
+    """Start threads that ignore Ctrl-C, as do their processes: this process handles it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -74,7 +74,7 @@ def test_what_cannot_be_adopted_is_said(trained, capsys):
     adopt = ["adopt", "field", "--corpus", "data/mine"]
     capsys.readouterr()
     assert main(["adopt", "field", "--corpus", "data/on-hold"]) == 1
-    assert "is no corpus of your own" in capsys.readouterr().err
+    assert "is not a corpus of your own" in capsys.readouterr().err
     assert main([*adopt, "--run", "03-training-77"]) == 2
     assert "03-training-77.ipynb is not in this folder" in capsys.readouterr().err
     assert main(adopt) == 1  # r1 and r2 are of VAL and TST

@@ -1,6 +1,6 @@
-"""What 8 bits need to know of a network: the range of each signal, and what rounding shifts.
+"""What 8-bit arithmetic needs: the range of each signal, and how far rounding shifts it.
 
-:func:`calibrate` sends log-mel windows through a network, once as it is and once with each layer
+:func:`calibrate` sends log-mel windows through a network, once unchanged and once with each layer
 rounded as :mod:`vggish.graph` rounds it, and keeps for every layer
 
 - the limit of its signal: the greatest value it has, and a tenth more. Lower limits, which clip
@@ -8,10 +8,10 @@ rounded as :mod:`vggish.graph` rounds it, and keeps for every layer
   that are like none of the windows;
 - a bias that puts the mean of each channel back where it was.
 
-The windows must be like those of real audio, and no corpus may know them. They are drawn from
+The windows must be like those of real audio, and must not come from any corpus. They are drawn from
 ``calibration.npz``, a statistic of 200,000 log-mel frames of the packages that `mini` was trained
 on (:mod:`vggish.mini.bank`): 256 typical frames, and how often one follows another. It holds no
-recording. ``python -m vggish.calibration AUDIO`` makes it anew, from a folder of these packages.
+recording. ``python -m vggish.calibration AUDIO`` makes it again, from a folder of these packages.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def calibrate(model: keras.Model, windows: np.ndarray | None = None) -> dict[str
     Returns
     -------
     dict of str to Calibrated
-        By layer. The first and the last keep their weights in float32, and so is what goes into
-        the last.
+        By layer. The first and the last keep their weights in float32, and so does the signal
+        that goes into the last.
     """
     windows = calibration_windows() if windows is None else windows
     exact = [tf.constant(part) for part in np.array_split(windows, -(-len(windows) // BATCH))]

@@ -3,7 +3,7 @@
 No library does this: pooch (1.9) verifies a checksum too, but starts a new temporary file at every
 attempt, so after a broken connection the 291 MB of Google's checkpoint would start again from the
 first byte; requests and urllib3 repeat a request, but not the rest of a body. Here, the bytes that
-have arrived stay in ``<path>.part``; the next attempt, or the next run, asks for the others; and a
+have arrived stay in ``<path>.part``; the next attempt, or the next run, asks for the rest; and a
 file gets its final name once its SHA-256 is right.
 """
 
@@ -97,7 +97,7 @@ def download(
         if attempt == ATTEMPTS or "refused" in reason or "resolution" in reason:
             raise DownloadError(
                 f"{url} could not be fetched ({reason}): connect to the network and run the same "
-                f"command again, it goes on where it stopped, or {by_hand}."
+                f"command again (it goes on where it stopped), or {by_hand}."
             ) from None
         time.sleep(2**attempt / 8)
     got = sha256_of(part)

@@ -125,7 +125,7 @@ class Embedding:
         Raises
         ------
         EmbeddingError
-            If the shape is another, or a value is not finite.
+            If the shape is wrong, or a value is not finite.
         """
         parts = list(self.embed_blocks([spectrogram], hop_frames))
         return np.concatenate([np.empty((0, EMBEDDING_SIZE), np.float32), *parts])
@@ -174,8 +174,9 @@ class Embedding:
         hop_frames : int
             Frames from one window to the next: 12 is 0.12 s.
         pad_short : bool
-            Whether audio shorter than one window (0.975 s) goes on as its mirror image, to and fro,
-            until it fills one; else it is an error. Silence would be heard as part of the sound.
+            Whether audio shorter than one window (0.975 s) is extended by its mirror image, back
+            and forth, until it fills one; if not, it is an error. (Added silence would be heard
+            as part of the sound.)
 
         Returns
         -------
@@ -308,8 +309,8 @@ def load_embedding(
     ----------
     weights : str or PathLike
         ``"audioset"``: Google's, where ``make vggish`` put them. ``"mini"``: the small network
-        that ships with the course. ``"auto"``: Google's where they are, else ``mini``; which one
-        is its ``name``. Anything else is the path of a VGGish checkpoint; PCA parameters are
+        that ships with the course. ``"auto"``: Google's if they are there, else ``mini``; the
+        ``name`` says which. Anything else is the path of a VGGish checkpoint; PCA parameters are
         taken from ``vggish_pca_params.npz`` beside it, where there is such a file.
     precision : str
         ``"float32"``; ``"int8"``: several times faster on processors with VNNI, and off by a
@@ -321,14 +322,14 @@ def load_embedding(
     Returns
     -------
     Embedding
-        Ready to use. The network is not fetched, ever: that is what ``make vggish`` is for.
+        Ready to use. The network is never fetched here: ``make vggish`` does that.
 
     Raises
     ------
     WeightsError, PostprocessError
         If the weights, or the PCA parameters beside them, are not there or do not fit.
     EmbeddingError, PrecisionError
-        If an option does not exist, or this machine has not what it needs.
+        If an option does not exist, or this machine lacks what it needs.
     """
     if weights == "auto":
         weights = "audioset" if _weights.audioset_is_here() else "mini"

@@ -67,7 +67,7 @@ Convolution = Callable[..., tf.Tensor]
 
 
 def can_share(hop_frames: int) -> bool:
-    """Tell whether windows this far apart can share their first four convolutions, and gain."""
+    """Tell whether it pays to share the first four convolutions of windows this far apart."""
     return hop_frames % 4 == 0 and hop_frames <= MAX_SHARED_HOP
 
 
@@ -86,7 +86,7 @@ def fast_chunks(
     batch_size : int
         Windows in a chunk.
     precision : str
-        ``"float32"``, or ``"float64"``, which only tests need: it tells faults from rounding.
+        ``"float32"``, or ``"float64"``, which only tests need: it tells errors from rounding.
 
     Returns
     -------

@@ -4,8 +4,8 @@ A ``FakeQuantize`` behind a layer rounds its signal to 256 levels. OpenVINO sees
 has rounded signals and 8-bit weights, and computes with integers from there on.
 
 Without VNNI, sums of two products overflow 16 bits, and OpenVINO lets them. So the program asks
-the processor (:func:`multiplies_exactly`); where it cannot, the same rounded numbers are computed
-in float32: right, but slow.
+the processor (:func:`multiplies_exactly`); if its answer is no, the same rounded numbers are
+computed in float32: right, but slow.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ WEIGHT_MAX = 127  # of a weight, which has a sign
 
 
 class PrecisionError(SentenceError):
-    """A precision that this machine or network has not; one sentence that says what to do."""
+    """A precision that this machine or network lacks; one sentence that says what to do."""
 
 
 class Calibrated(NamedTuple):
-    """What 8 bits need to know of a layer.
+    """What 8-bit arithmetic needs to know about a layer.
 
     Attributes
     ----------
     limit : float
         The signal's greatest value, which 255 stands for; 0 leaves the signal in float32.
     bias : np.ndarray [shape=(channels out,)]
-        In place of the layer's own: without what rounding shifts on average.
+        In place of the layer's own bias: corrected by the average shift through rounding.
     rounded : bool
         Whether the weights have 8 bits.
     """
@@ -235,7 +235,7 @@ def _core() -> openvino.Core:
 
 @cache
 def multiplies_exactly() -> bool:
-    """Tell whether products of 8-bit integers come out right: the greatest there are, summed."""
+    """Tell whether this processor sums the largest products of 8-bit integers correctly."""
     channels, size = 64, 8
     most = LEVELS - 1
     given = np.full((1, channels, size, size), most, np.float32)
@@ -268,7 +268,7 @@ def has_matrix_units() -> bool:
 def check_precision(precision: str) -> None:
     """Raise an error if this machine cannot compute in bfloat16 or int8, or would be no faster.
 
-    int8 on a processor without VNNI is right, so it is only said that it is slow.
+    int8 on a processor without VNNI is correct but slow, so there is only a warning.
     """
     need_openvino()
     if precision == "bfloat16" and not has_matrix_units():

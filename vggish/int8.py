@@ -10,7 +10,7 @@ float32, so the arithmetic that :mod:`vggish.fast` leaves takes a quarter of its
 - convolutions are direct: Winograd's transforms need more than 8 bits;
 - weights have a scale for each channel they put out, signals one for each layer, found by
   :mod:`vggish.calibration`. The first convolution (it has one channel, and takes no time) and the
-  last layer stay in float32, and so does what goes into that.
+  last layer stay in float32, and so does what goes into the last.
 
 In bfloat16, the same graph without rounding is worth it only on processors that have matrix units
 (AMX): AVX-512's instructions for it are no faster than float32's in :mod:`vggish.fast`.
@@ -208,7 +208,7 @@ def openvino_chunks(
     threads : int
         0 takes as many as TensorFlow.
     exact : bool, optional
-        Whether the processor multiplies 8-bit integers right; asked if it is not given.
+        Whether the processor multiplies 8-bit integers correctly; found out if not given.
 
     Returns
     -------

@@ -38,7 +38,7 @@ class PCA:
     Raises
     ------
     PostprocessError
-        If a shape is not that, or a value is not finite.
+        If a shape is wrong, or a value is not finite.
     """
 
     eigen_vectors: np.ndarray
@@ -84,7 +84,7 @@ class PCA:
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise PostprocessError(
-                f"{path} is no file of PCA parameters ({reason}): it must be an .npz with "
+                f"{path} is not a file of PCA parameters ({reason}): it must be an .npz with "
                 "pca_eigen_vectors (128, 128) and pca_means (128,)."
             ) from None
 

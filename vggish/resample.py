@@ -162,7 +162,7 @@ def _table() -> tuple[np.ndarray, int]:
 
 @lru_cache(maxsize=8)
 def filter_matrix(inputs: int, outputs: int) -> np.ndarray:
-    """Return the weights of resampy's filter from a number of samples to another.
+    """Return the weights of resampy's filter from one number of samples to another.
 
     The weights are those of J. O. Smith's bandlimited interpolation: a table of the right half
     of a windowed sinc, read in steps, with linear interpolation between its entries. Where the

@@ -2,8 +2,8 @@
 
 The BLAS library under numpy leaves its threads running for some 30 ms after a product, in case
 another follows. They wait on processors that TensorFlow needs at that moment: with two cores,
-embedding with ``mini`` took 1.7 times as long. The products of the front end are small, one
-thread is enough for them. (macOS's own BLAS has no such setting, and is left alone.)
+embedding with ``mini`` took 1.7 times as long. The products of the front end are small;
+one thread is enough for them. (macOS's own BLAS has no such setting, and is left alone.)
 """
 
 from __future__ import annotations

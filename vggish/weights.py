@@ -110,7 +110,7 @@ def load_checkpoint(path: str | os.PathLike) -> keras.Model:
     except READ_ERRORS as error:
         reason = str(error).strip().partition("\n")[0]
         raise WeightsError(
-            f"{path} is no TensorFlow checkpoint, or a damaged one ({reason}): fetch it again."
+            f"{path} is not a TensorFlow checkpoint, or is damaged ({reason}): fetch it again."
         ) from None
     model = build_vggish(kernel_initializer="zeros")
     faults = []

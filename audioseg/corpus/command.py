@@ -45,13 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ignore",
         nargs="+",
         metavar="NAME",
-        help="with --own: labels that are no class; their time, and that of the label ?, is left "
-        "out of training and scores",
+        help="with --own: labels that are not classes; their time, and that of the label ?, is "
+        "left out of training and scores",
     )
     parser.add_argument(
         "--tier",
         metavar="NAME",
-        help="with --own: which tier of Praat's or ELAN's label tracks (default: the only one)",
+        help="with --own: the tier to use in Praat's or ELAN's tracks (default: the only one)",
     )
 
 

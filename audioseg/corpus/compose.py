@@ -146,7 +146,7 @@ def _audio_path(folder: Path, recording: Mapping) -> Path:
 
 
 def _compose_recording(recording: Mapping, folder: Path, raw_folder: Path) -> None:
-    """Write one recording: the label track first, as the audio says that both are there."""
+    """Write one recording: the label track first, as the audio file stands for both."""
     samples = sound.render(recording, raw_folder)
     path = _audio_path(folder, recording)
     write_label_track(path.with_suffix(".txt"), plan.segments_of(recording))

@@ -29,7 +29,7 @@ def adopt(
     """Add recordings with corrected label tracks to TRN of your own corpus.
 
     If ``<name>.review.txt`` lies beside a track, only the stretches in it count as corrected; the
-    rest keeps its labels in the corpus, or is ignored (``?``).
+    rest keeps the labels that it has in the corpus, or is ignored (``?``) if it has none.
 
     Parameters
     ----------
@@ -58,11 +58,11 @@ def adopt(
     done = read_done(corpus)
     if not done or corpus.name == CORPUS:
         raise CorpusError(
-            f"{corpus} is no corpus of your own: make one with `audioseg corpus --own` first."
+            f"{corpus} is not a corpus of your own: make one with `audioseg corpus --own` first."
         )
     for folder in (tracks, recordings):
         if not folder.is_dir():
-            raise CorpusError(f"{folder} is no folder: name the one that it is in.")
+            raise CorpusError(f"{folder} is not a folder: name the folder of the files.")
     classes = read_classes(corpus)
     found, failed = find_recordings(recordings, tier, tracks)
     table = read_groups(groups, recordings, found)
@@ -82,9 +82,7 @@ def adopt(
                     f"cannot go into {HOME}: leave it out, or make the corpus again."
                 )
             if before and before["source"][:32] != sha256_of(audio)[:32]:
-                raise CorpusError(
-                    f"{audio} is another recording than {name} of {corpus}: rename it."
-                )
+                raise CorpusError(f"{audio} is not the recording {name} of {corpus}: rename it.")
         except (LabelError, CorpusError) as error:
             failed[str(audio)] = str(error)
             continue

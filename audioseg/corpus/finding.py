@@ -88,7 +88,7 @@ def read_groups(
 ) -> pd.DataFrame:
     """Read the table of groups; its index is the recording.
 
-    A row on a recording that is there but not found, for want of a label track, is left out.
+    A row about a recording that was left out, for want of a label track, is left out too.
 
     Parameters
     ----------
@@ -125,8 +125,8 @@ def read_groups(
             )
         if not row["group"] or split not in ("", *SPLITS):
             raise CorpusError(
-                f"{path}, line {line}: it needs a group, and a split of {', '.join(SPLITS)} "
-                "or none."
+                f"{path}, line {line}: it needs a group, and as its split one of "
+                f"{', '.join(SPLITS)}, or none."
             )
     table = table.assign(recording=table.recording.map(by_file)).dropna(subset="recording")
     if table.recording.duplicated().any():

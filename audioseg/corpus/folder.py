@@ -36,8 +36,8 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         where = error.filename or folder
         raise CorpusError(
-            f"{where} cannot be written ({error.strerror or error}): make room or give the right "
-            "to write, and run the same command again; it goes on where it stopped."
+            f"{where} cannot be written ({error.strerror or error}): make room or permit "
+            "writing, and run the same command again; it goes on where it stopped."
         ) from None
 
 
@@ -76,7 +76,7 @@ def map_items(
             if isinstance(result, Died):
                 raise CorpusError(
                     "a worker process ended early, most likely for want of memory: run the same "
-                    "command again with --workers 1, it goes on where it stopped."
+                    "command again with --workers 1; it goes on where it stopped."
                 )
             results[number] = result
             bar.update(amounts[number])

@@ -93,5 +93,5 @@ class Material:
         self.heard[group] += amount
 
     def _turn(self, group: str) -> tuple[float, float, str]:
-        """Order voices and artists by who was heard least, for what there is of them."""
+        """Order voices and artists: least heard first, relative to how much each has."""
         return self.heard[group] * self.turns[group], self.turns[group], group

@@ -29,7 +29,7 @@ def classes_of(
     background : str
         The class of time without a label; it becomes the last class, if it is not among them.
     ignore : sequence of str
-        Labels that are no class. ``?`` always is one.
+        Labels that are not classes. ``?`` is always among them.
 
     Returns
     -------

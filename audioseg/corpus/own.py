@@ -114,7 +114,7 @@ def adopt(
             f"of {', '.join(RESERVED)}."
         )
     if not folder.is_dir():
-        raise CorpusError(f"{folder} is no folder: give one with recordings and label tracks.")
+        raise CorpusError(f"{folder} is not a folder: give one with recordings and label tracks.")
     if folder.resolve() == target.resolve() or target.resolve() in folder.resolve().parents:
         raise CorpusError(f"{folder} is where the corpus would go: give it another name.")
     found, failed = find_recordings(folder, tier)

@@ -74,8 +74,8 @@ def find_mirrors(
     if named:
         if not re.match(r"https?://[^/\s]", named):
             raise DownloadError(
-                f"{MIRROR_VARIABLE} is {named!r}, which is no http or https address: set it to "
-                "the address of a Debian mirror, the part before /pool."
+                f"{MIRROR_VARIABLE} is {named!r}, which is not an http or https address: set it "
+                "to the address of a Debian mirror, the part before /pool."
             )
         return [named.rstrip("/")]
     apt_folder = Path(apt_folder)
@@ -217,7 +217,7 @@ def unpack_deb(
             raise
         reason = str(error).partition("\n")[0].strip("': ")
         raise ArchiveError(
-            f"{deb} is damaged or no Debian package ({reason}): remove it and run the same "
+            f"{deb} is damaged or not a Debian package ({reason}): remove it and run the same "
             "command again."
         ) from None
     finally:

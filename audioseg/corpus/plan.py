@@ -1,4 +1,4 @@
-"""The plan of a corpus: what is heard when, decided before a sample is computed.
+"""The plan of a corpus: what is heard, and when, decided before a sample is computed.
 
 A recording is a telephone line on hold: a voice, music (some of it sung), a voice over music, and
 the noise of the line, in segments with known edges. The plan holds everything that a label track
@@ -98,7 +98,7 @@ def plan_recordings(
     sources : sequence of mapping
         The split's sources: ``path``, ``kind``, ``group``, ``seconds``.
     phrases : mapping
-        Of each path of speech, its phrases: start, end (samples) and level, as
+        For each path of speech, its phrases: start, end (samples) and level, as
         :func:`audioseg.corpus.phrases.find_phrases` returns them.
     minutes : float
         How many minutes to compose.

@@ -32,7 +32,7 @@ PIN = ["package", "version", "source", "sha256", "bytes"]
 
 
 def read_sources(path: str | os.PathLike = DATA_FOLDER / "sources.csv") -> pd.DataFrame:
-    """Read the table of sources: one row a group of a package.
+    """Read the table of sources: one row per group of a package.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def read_sources(path: str | os.PathLike = DATA_FOLDER / "sources.csv") -> pd.Da
     Returns
     -------
     pd.DataFrame
-        One row a group, in the file's order.
+        One row per group, in the file's order.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def read_sources(path: str | os.PathLike = DATA_FOLDER / "sources.csv") -> pd.Da
         for line, value in enumerate(table[column], start=2):
             if not re.fullmatch(rule, value):
                 raise CorpusError(
-                    f"{path}, line {line}: {value!r} is no valid {column}: correct it."
+                    f"{path}, line {line}: {value!r} is not a valid {column}: correct it."
                 )
     for column, of, what in (("split", "group", "group"), ("sha256", "package", "package")):
         several = table[table[of] != "*"].groupby(of)[column].nunique()
@@ -148,7 +148,7 @@ def list_sources(
     Returns
     -------
     pd.DataFrame
-        One row a file: ``path`` (relative to ``raw_folder``), ``package``, ``kind``, ``group``,
+        One row per file: ``path`` (relative to ``raw_folder``), ``package``, ``kind``, ``group``,
         ``split`` (``*``: decided by :func:`audioseg.corpus.splitting.plan_split`), ``seconds``,
         ``rate``, ``licence``.
 
@@ -198,7 +198,7 @@ def inspect(files: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pd.DataFrame
-        One row a group of speech and music, and one a split of each package of noise: ``kind``,
+        One row per group of speech and music, and one per split of each package of noise: ``kind``,
         ``split``, ``group``, ``package``, ``files``, ``minutes``, ``median_seconds``,
         ``rate_hz``, ``licence``.
     """

@@ -1,7 +1,7 @@
 """Who is in which split: whole groups are dealt out (a voice, an artist, a site), never files.
 
-What a network has heard a voice say in TRN it recognises by the voice, not by the class; so scores
-on VAL and TST hold only for voices that are in no other split.
+A network that has heard a voice in TRN may recognise the voice, not the class; so scores on VAL and
+TST mean something only if their voices are in no other split.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def deal(
     Returns
     -------
     dict of str to str
-        The split of every group. No split is empty if there are groups enough.
+        The split of every group. No split is empty if there are enough groups.
     """
     home = dict(home)
     have = {s: sum(seconds[group] for group in home if home[group] == s) for s in shares}

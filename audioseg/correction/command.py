@@ -57,5 +57,5 @@ def run(options: argparse.Namespace) -> int:
         for line in retraining.train_again(notebook, options.corpus):
             print(line)
     else:
-        print("train a notebook 03 again that reads this corpus, or name it with --run.")
+        print("now run a 03 notebook that reads this corpus again, or name it with --run.")
     return 1 if failed else 0

@@ -110,4 +110,4 @@ def train_again(notebook: Path, corpus: Path) -> Iterator[str]:
     yield f"{'':18}{'before':>8}{'after':>8}"
     for key, title in SHOWN.items():
         yield f"{title:18}{before[f'tst_{key}']:8.3f}{after[f'tst_{key}']:8.3f}"
-    yield f"the run as it was: {kept}; the notebook as it ran: {output}"
+    yield f"the earlier run: {kept}; the notebook with its results: {output}"

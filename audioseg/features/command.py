@@ -119,7 +119,7 @@ def report(summary) -> None:
     )
     if summary.ignored:
         some = ", ".join(summary.ignored[:3])
-        print(f"ignored: {len(summary.ignored)} files that are no recordings, such as {some}")
+        print(f"ignored: {len(summary.ignored)} files that are not recordings, such as {some}")
     if summary.failed:
         print(f"failed: {len(summary.failed)} recordings", file=sys.stderr)
     for fault in summary.failed:

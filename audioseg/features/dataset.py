@@ -106,7 +106,7 @@ def read_dataset(
     -------
     dict
         Among others ``classes``, ``background`` (the one of them where nothing is labelled),
-        ``ignore`` (labels that are no class, -1 in the records), ``hop_seconds``, ``weights``
+        ``ignore`` (labels that are not classes, -1 in the records), ``hop_seconds``, ``weights``
         (their name), ``weights_sha256``,
         and by split ``splits[split]["recordings"]``, ``["windows"]`` and ``["counts"]``.
 
@@ -124,7 +124,7 @@ def read_dataset(
         if found == DATASET_FORMAT:
             dataset |= Classes.of(dataset).said()
     except FileNotFoundError:
-        raise DatasetError(f"{path} does not exist: {MAKE}, it makes the records.") from None
+        raise DatasetError(f"{path} does not exist: {MAKE}, which makes the records.") from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror}): check it.") from None
     except LabelError as error:
@@ -200,9 +200,9 @@ def load_split(
     folder, split, **expected
         As for :func:`read_split`, and so are the errors.
     keep_ignored : bool
-        Whether to keep windows whose label is no class (-1). By default they are left out, as
+        Whether to keep windows whose label is not a class (-1). By default they are left out, as
         they teach nothing. The recording then ends before them, and the rest counts as another
-        one of the same name, so that no network sees neighbours that are none.
+        one of the same name, so that no network sees neighbours that are not really adjacent.
 
     Returns
     -------
@@ -302,7 +302,7 @@ def _open_split(folder: str | os.PathLike, split: str, expected: dict) -> tuple[
         size = path.stat().st_size
     except OSError as error:
         why = "does not exist" if isinstance(error, FileNotFoundError) else "cannot be read"
-        raise DatasetError(f"{path} {why}: {MAKE}, it makes it again.") from None
+        raise DatasetError(f"{path} {why}: {MAKE}, which makes it again.") from None
     if size != said["bytes"]:
         raise DatasetError(
             f"{path} has {size} bytes, not {said['bytes']} as dataset.json says: {MAKE} again."
@@ -323,7 +323,7 @@ def _checked_examples(path: Path, dataset: dict, split: str) -> Iterator[Recordi
         except tf.errors.DataLossError:
             raise DatasetError(f"{where}: it is damaged or cut short: {again}.") from None
         except tf.errors.OpError:
-            raise DatasetError(f"{where}: it is none that 02 writes: {again}.") from None
+            raise DatasetError(f"{where}: it is not one that 02 writes: {again}.") from None
         if example is None:
             return
         part = Recording(

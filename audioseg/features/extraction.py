@@ -111,11 +111,11 @@ def run(
     Raises
     ------
     ArgumentError
-        If an argument names what is not there.
+        If an argument names something that is not there.
     DatasetError
         If the records that are there were made with other settings, or cannot be written.
     BusyError
-        If another run is at work on them. In no case is anything damaged that was there.
+        If another run is at work on them. What was there before stays undamaged in any case.
     """
     corpus = Path(corpus)
     if scheduler is not None:  # its workers run in folders of their own
@@ -316,7 +316,7 @@ def _join(path: Path, parts: Sequence[Done]) -> None:
 
 
 class _Bar:
-    """A progress bar over recordings, with audio-hours done and windows a second."""
+    """A progress bar over recordings, with hours of audio done and windows per second."""
 
     def __init__(self, total: int, before: Sequence[Done], show: bool):
         self.run = dict.fromkeys(("recordings", "hours", "windows", "seconds"), 0)

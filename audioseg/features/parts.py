@@ -1,4 +1,4 @@
-"""Parts: the embeddings of one recording each.
+"""Parts: each holds the embeddings of one recording.
 
 A *part* is ``parts/<split>/<recording>.tfrecord``, the examples of one recording, and a ``.json``
 beside it, written last, which says what they were made from. A part is used again as long as audio,
@@ -302,8 +302,8 @@ def cannot_write(folder: Path, error: Exception) -> DatasetError:
     """Return the error for a folder that cannot be written to."""
     reason = getattr(error, "strerror", None) or str(error).strip().rpartition("; ")[2]
     return DatasetError(
-        f"{folder} cannot be written to ({reason}): see to that, then run the same command "
-        "again, it goes on where it stopped."
+        f"{folder} cannot be written to ({reason}): put that right, then run the same command "
+        "again; it goes on where it stopped."
     )
 
 

@@ -46,13 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--review",
         type=float,
         metavar="MINUTES",
-        help="mark the stretches to correct first: as many minutes as named, where the network "
+        help="mark the stretches to correct first: this many minutes, where the network "
         "is least sure (<name>.review.txt)",
     )
     parser.add_argument(
         "--html",
         action="store_true",
-        help="write a page for each recording too, to look at and to send; for a folder, an index",
+        help="write a page for each recording too, to view and to send on; for a folder, an index",
     )
 
 

@@ -68,7 +68,7 @@ def references(folder: str | os.PathLike, split: str, names: Sequence[str]) -> l
     Returns
     -------
     list of Reference
-        In the order of the names. Ignored time has a label that is no class.
+        In the order of the names. Ignored time has a label that is not a class.
 
     Raises
     ------
@@ -233,7 +233,7 @@ def conditions(
     Returns
     -------
     pd.DataFrame
-        One row a frame: ``recording`` (its name), ``time`` (of the window's centre), ``label``
+        One row per frame: ``recording`` (its name), ``time`` (of the window's centre), ``label``
         (a category, in the order of the classes; empty where it is ignored),
         ``to_boundary`` (seconds to the nearest change), and from ``segments.csv`` ``voice``,
         ``artist``, ``speech_to_music_db`` and ``narrow_band``, empty where they do not apply.

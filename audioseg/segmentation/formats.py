@@ -25,7 +25,7 @@ def sureness(result: Segmentation) -> list[float]:
 
 
 def lost(result: Segmentation, forms: Sequence[str]) -> list[str]:
-    """Return a sentence for each thing that a format loses of this segmentation."""
+    """Return a sentence for each thing in this segmentation that a format cannot keep."""
     blank = sorted({s.label for s in result.track if any(c.isspace() for c in s.label)})
     said = []
     if "rttm" in forms and blank:
@@ -33,7 +33,7 @@ def lost(result: Segmentation, forms: Sequence[str]) -> list[str]:
             f"RTTM holds no blanks, so {blank[0]!r} is {'_'.join(blank[0].split())!r} there"
         )
     if "eaf" in forms and any(round(1000 * s.start) >= round(1000 * s.end) for s in result.track):
-        said.append("ELAN holds milliseconds, so segments shorter than one are missing there")
+        said.append("ELAN counts in milliseconds, so segments shorter than one are missing there")
     return said
 
 

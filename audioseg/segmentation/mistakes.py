@@ -1,4 +1,4 @@
-"""Passages worth hearing: where a run is sure and wrong, and where it is least sure."""
+"""Passages worth hearing: where a run is sure but wrong, and where it is least sure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Passage(NamedTuple):
     reference, estimate : int
         Two classes, by number.
     probabilities : np.ndarray [shape=(classes,)]
-        What the network gave each class, the mean over the frames.
+        The probability of each class, averaged over the frames.
     """
 
     recording: int
@@ -43,12 +43,12 @@ class Passage(NamedTuple):
 
     @property
     def of_reference(self) -> float:
-        """What the network gave the class of the reference."""
+        """The probability that the network gave to the class of the reference."""
         return float(self.probabilities[self.reference])
 
     @property
     def of_estimate(self) -> float:
-        """What the network gave the class of the estimate."""
+        """The probability that the network gave to the class of the estimate."""
         return float(self.probabilities[self.estimate])
 
     @property
@@ -134,7 +134,7 @@ def sure_and_wrong(
 
 
 def least_sure(found: Iterable[Passage], *, count: int = 4, seconds: float = 1.0) -> list[Passage]:
-    """Choose the passages, right or wrong, whose first choice leads the second by least.
+    """Choose the passages, right or wrong, whose first choice leads the second by the least.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """A recording as it may reach you: too quiet, as MP3, by telephone, with a broken channel.
 
 Each of :data:`CONDITIONS` says how to write such a file. Segment it, and compare with what the
-same run says of the recording as it is.
+same run says of the unchanged recording.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def at_level(samples: np.ndarray, dbfs: float) -> np.ndarray:
 
 
 def compression_level(bits_a_second: int) -> float:
-    """Return what libsndfile wants to hear for an MP3 of a constant bit rate, at 16 kHz."""
+    """Return the level that makes libsndfile write an MP3 of a constant bit rate, at 16 kHz."""
     most, least = MP3_BITS
     return (most - bits_a_second) / (most - least)
 

@@ -29,7 +29,7 @@ COLLARS = (0.5, 1.0)  # seconds
 
 
 class EventScores(NamedTuple):
-    """Scores over events or seconds; ``by_class`` has one F1 a class."""
+    """Scores over events or seconds; ``by_class`` has one F1 per class."""
 
     f1: float
     precision: float

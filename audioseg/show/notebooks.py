@@ -1,4 +1,4 @@
-"""What a worked answer changes of the notebook that it is a copy of, at a glance."""
+"""What a worked answer changes in the notebook that it was copied from, at a glance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STYLES = {
 
 
 def cell_map(status: Mapping[str, str]) -> Figure:
-    """Draw a notebook's code cells from first to last, each as what has become of it.
+    """Draw a notebook's code cells from first to last, each coloured by what has become of it.
 
     Parameters
     ----------

@@ -89,7 +89,7 @@ def timeline(
     sample_rate : int
         Samples a second.
     title : str
-        What stands above.
+        The title above the picture.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def embeddings(
     Parameters
     ----------
     embedding : np.ndarray [shape=(n, features)]
-        One row a window.
+        One row per window.
     track : sequence of Segment
         The label track.
     classes : Classes
@@ -155,7 +155,7 @@ def embeddings(
     hop_seconds : float
         The time between windows.
     title : str
-        What stands above.
+        The title above the picture.
 
     Returns
     -------
@@ -283,9 +283,9 @@ def confusion(
     classes : Classes
         Those of the corpus.
     title : str
-        What stands above.
+        The title above the picture.
     axes : Axes, optional
-        Where to draw; a figure of its own by default.
+        Where to draw; by default, in a new figure.
 
     Returns
     -------

@@ -66,8 +66,8 @@ def player(
     Returns
     -------
     str
-        For ``IPython.display.HTML``. In a notebook that has not been run yet, Jupyter plays the
-        player and shows the bars, but clicks do nothing.
+        For ``IPython.display.HTML``. In a notebook that has not been run yet, the player
+        works and the bars are shown, but clicks on them do nothing.
     """
     seconds = len(samples) / sample_rate
     name = f"player-{next(_numbers)}-{abs(hash((len(samples), float(np.sum(samples)))))}"

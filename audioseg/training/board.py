@@ -31,7 +31,7 @@ COLUMNS = (
 
 
 def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the runs as a table in text, one line a run, with a dash for a missing value.
+    """Return the runs as a table in text, one line per run, with a dash for a missing value.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def by_corpus(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Group the runs by the recordings they were scored on; others do not compare."""
+    """Group the runs by the recordings they were scored on; scores compare only within a group."""
     groups: dict[Any, list] = {}
     for row in rows:
         groups.setdefault(row.get("corpus"), []).append(row)
@@ -67,7 +67,7 @@ def chart(rows: Sequence[Mapping[str, Any]]) -> Any:
     Parameters
     ----------
     rows : sequence of mapping
-        As :func:`audioseg.training.runs.table` returns them. Each corpus has its axes.
+        As :func:`audioseg.training.runs.table` returns them. Each corpus has its own axes.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def _draw_corpus(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def beside(*names: str, folder: str | os.PathLike = runs.FOLDER) -> Figure:
-    """Draw the scores of some runs on VAL beside each other.
+    """Draw the scores of some runs on VAL side by side.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def show(folder: str | os.PathLike = runs.FOLDER) -> None:
     """
     rows = runs.table(folder)
     if not rows:
-        raise runs.RunError(f"{folder} holds no run yet: run a notebook 03 first.")
+        raise runs.RunError(f"{folder} holds no run yet: run one of the 03 notebooks first.")
     for group in by_corpus(rows):
         best, chosen = group[0], choose(group)
         print(f"{text_table(group)}\n")
@@ -185,4 +185,4 @@ def show(folder: str | os.PathLike = runs.FOLDER) -> None:
     print(f"chart: {place}; weights, curves and confusion of a run: {Path(folder)}/<run>/")
     executed = sorted(Path("executed").glob("*.ipynb"))
     if executed:
-        print("notebooks as they ran: executed/; yours to change: those in this folder")
+        print("notebooks with their results: executed/; notebooks to change: in this folder")

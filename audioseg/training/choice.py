@@ -1,4 +1,4 @@
-"""Which run to use: what VAL says of each, and which of those that it cannot tell apart."""
+"""Which run to use: what VAL says of each, and the choice among those that it cannot tell apart."""
 
 from __future__ import annotations
 

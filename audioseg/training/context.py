@@ -167,7 +167,7 @@ def probabilities_alone(network: keras.Model, embedding: np.ndarray) -> np.ndarr
     Returns
     -------
     np.ndarray [shape=(n, classes), dtype=float32]
-        What :func:`probabilities` returns of each of them alone.
+        What :func:`probabilities` returns for each of them alone.
     """
     return probabilities_of(network, embedding, np.arange(len(embedding)))
 

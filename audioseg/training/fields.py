@@ -51,11 +51,11 @@ FIELDS: dict[str, tuple[str, Callable[[Any, list[str]], bool]]] = {
     "classes": ("a list of names of classes", lambda value, classes: _are_classes(value)),
     "background": ("one of the classes", lambda value, classes: value in classes),
     "priors": (
-        "a share for each class, which sum to 1",
+        "a share for each class, adding up to 1",
         lambda value, classes: _are_shares(value, (len(classes),)),
     ),
     "transitions": (
-        "a row for each class of shares that sum to 1",
+        "a row for each class, of shares that add up to 1",
         lambda value, classes: _are_shares(value, (len(classes), len(classes))),
     ),
     "input": (" or ".join(INPUTS), lambda value, classes: value in INPUTS),

@@ -54,7 +54,7 @@ def claim(name: str, *, folder: str | os.PathLike = FOLDER) -> Path:
     Raises
     ------
     RunError
-        If the notebook has another name, as a copy whose ``NAME`` has not been changed, or if the
+        If the notebook has another name, like a copy whose ``NAME`` has not been changed, or if the
         folder holds the run of another notebook.
     """
     if not name or name[0] in ". " or re.search(r'[\x00-\x1f<>:"/\\|?*]', name):
@@ -106,7 +106,7 @@ def compared(original: str | os.PathLike, copy: str | os.PathLike) -> dict[str, 
     -------
     dict of str to str
         For each cell, in order, ``"same"``, ``"changed"``, ``"new"`` or ``"left out"``. A cell that
-        was left out stands behind the one that it followed. Exercises do not count.
+        was left out comes after the one that it followed. Exercises do not count.
     """
     before, after = (_code_of(Path(file)) for file in (original, copy))
     status = {
@@ -175,7 +175,7 @@ def _cells(notebook: Path, kind: str | None = None) -> dict[str, list[str]]:
 
 
 def _code_of(notebook: Path) -> dict[str, list[str]]:
-    """Return the lines of each code cell, but for exercises, which each notebook has its own of."""
+    """Return the lines of each code cell, except exercises, which differ by notebook."""
     cells = _cells(notebook, "code").items()
     return {key: lines for key, lines in cells if not key.startswith("exercise")}
 

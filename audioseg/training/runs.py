@@ -63,7 +63,7 @@ def corpus_of(val: Any) -> str:
     Parameters
     ----------
     val : audioseg.features.dataset.Frames
-        VAL. Scores of runs compare where it is the same.
+        VAL. Scores of runs can be compared where it is the same.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def corpus_of(val: Any) -> str:
 
 
 def transitions(labels: np.ndarray, recording: np.ndarray, *, classes: int) -> np.ndarray:
-    """Count how often each class follows each other, and return the probabilities.
+    """Count how often each class follows each class, and return the probabilities.
 
     Parameters
     ----------
@@ -247,8 +247,8 @@ def load(place: str | os.PathLike) -> Run:
     if not (config and metrics and (place / WEIGHTS).exists()):
         known = ", ".join(path.name for path in _complete(place.parent)) or "none"
         raise RunError(
-            f"{place} is not a complete run ({CONFIG}, {METRICS} and {WEIGHTS}): train one with a "
-            f"notebook 03, or name one that is there ({known})."
+            f"{place} is not a complete run ({CONFIG}, {METRICS} and {WEIGHTS}): train one with "
+            f"one of the 03 notebooks, or name a run that is there ({known})."
         )
     network = _network_of(config, place / WEIGHTS, place)
     return Run(place.name, config, metrics, read(place / TEST), network)
@@ -344,7 +344,7 @@ def best(
     ]
     if not fitting:
         why = " on this corpus and its embeddings" if rows else ""
-        raise RunError(f"{folder} holds no run{why} yet: run a notebook 03 first.")
+        raise RunError(f"{folder} holds no run{why} yet: run one of the 03 notebooks first.")
     return choose(fitting)["name"]
 
 

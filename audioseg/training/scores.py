@@ -1,4 +1,4 @@
-"""Frame scores: the share of windows that are right, over all and class by class.
+"""Frame scores: the share of windows that are right, overall and class by class.
 
 scikit-learn computes the same, and the tests compare; but it refuses empty input, and three
 divisions need no library.
@@ -20,7 +20,7 @@ class ScoreError(CourseError):
 
 
 class FrameScores(NamedTuple):
-    """Scores over frames; ``recall``, ``precision`` and ``f1`` have one entry a class."""
+    """Scores over frames; ``recall``, ``precision`` and ``f1`` have one entry per class."""
 
     accuracy: float
     balanced_accuracy: float
@@ -59,7 +59,7 @@ def frame_scores(
     if reference.shape != estimate.shape or reference.ndim != 1:
         raise ScoreError(
             f"The reference has the shape {reference.shape} and the estimate {estimate.shape}: "
-            "give one label a frame for both."
+            "give one label per frame for both."
         )
     known = reference != IGNORED
     reference, estimate = reference[known], estimate[known]
@@ -84,8 +84,8 @@ def macro_f1_error(confusions: Sequence[np.ndarray], *, draws: int = 400) -> flo
     Parameters
     ----------
     confusions : sequence of np.ndarray [shape=(recordings, classes, classes)]
-        The confusion of each recording. Of several tasks on the same recordings, the mean macro F1
-        is looked at.
+        The confusion of each recording. For several tasks on the same recordings, their mean
+        macro F1 is used.
     draws : int
         How often.
 

@@ -179,7 +179,7 @@ def test_samples_must_be_numbers(tmp_path, bad):
     samples = tone(2)
     samples[20_000] = bad
     soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
-    with pytest.raises(AudioError, match=r"a\.wav at 1\.250 s holds samples that are no numbers"):
+    with pytest.raises(AudioError, match=r"a\.wav at 1\.250 s holds samples that are not numbers"):
         whole(tmp_path / "a.wav")
 
 

@@ -127,5 +127,5 @@ def test_smoothing_errors():
         smoothing.smooth(one_hot(FLICKER), "mean", hop_seconds=HOP)
     with pytest.raises(smoothing.SmoothingError, match="viterbi needs"):
         smoothing.smooth(one_hot(FLICKER), "viterbi", hop_seconds=HOP)
-    with pytest.raises(smoothing.SmoothingError, match="no length of time"):
+    with pytest.raises(smoothing.SmoothingError, match="not a length of time"):
         smoothing.median(one_hot(FLICKER), seconds=-1, hop_seconds=HOP)

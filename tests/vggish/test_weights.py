@@ -176,7 +176,7 @@ def test_what_is_no_checkpoint(tmp_path, oracle):
     with pytest.raises(WeightsError, match=r"absent\.ckpt does not exist"):
         load_checkpoint(tmp_path / "absent.ckpt")
     (tmp_path / "text.ckpt").write_text("hello")
-    with pytest.raises(WeightsError, match=r"text\.ckpt is no TensorFlow checkpoint"):
+    with pytest.raises(WeightsError, match=r"text\.ckpt is not a TensorFlow checkpoint"):
         load_checkpoint(tmp_path / "text.ckpt")
     with oracle[0].open("rb") as whole:
         (tmp_path / "half.ckpt").write_bytes(whole.read(1_000_000))

@@ -64,7 +64,7 @@ def read_sources() -> list[tuple[str, str, str]]:
 
 
 def audio_files(package: Path) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Walk the sound files of an unpacked package, also those inside a game's archives.
+    """Walk the sound files of an unpacked package, including those inside a game's archives.
 
     Parameters
     ----------
@@ -125,14 +125,14 @@ def collect(audio: Path, cache: Path) -> None:
     Parameters
     ----------
     audio : Path
-        The folder with one folder a package, as ``dpkg -x PACKAGE.deb FOLDER/PACKAGE`` makes.
+        The folder with one folder per package, as ``dpkg -x PACKAGE.deb FOLDER/PACKAGE`` makes.
     cache : Path
         Where ``<role>-<package>.npy`` (all its files in a row) and ``.json`` (where each is) go.
 
     Raises
     ------
     BankError
-        If no package of some role is there.
+        If a role has no package there.
     """
     cache.mkdir(parents=True, exist_ok=True)
     sources = read_sources()

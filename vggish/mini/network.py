@@ -147,7 +147,7 @@ def load_mini(path: str | os.PathLike = WEIGHTS_PATH) -> keras.Model:
     Parameters
     ----------
     path : str or PathLike
-        A file of :mod:`vggish.mini.train`; the one beside this module unless told.
+        A file of :mod:`vggish.mini.train`; the one beside this module by default.
 
     Returns
     -------

@@ -49,7 +49,7 @@ STYLES = {
 
 
 class Tune(NamedTuple):
-    """The frame of a melody: a tonic in semitones (MIDI numbers), a scale, seconds a beat."""
+    """The frame of a melody: a tonic in semitones (MIDI numbers), a scale, seconds per beat."""
 
     tonic: float
     scale: tuple[int, ...]
@@ -89,7 +89,7 @@ def random_tune(rng: np.random.Generator) -> Tune:
 
 
 def random_singer(rng: np.random.Generator, *, voices: int | None = None) -> Singer:
-    """Draw a singer; ``voices`` more than one sing together, by default in a third of draws."""
+    """Draw a singer, or several who sing together: ``voices``, by default in a third of draws."""
     style = str(rng.choice(list(STYLES), p=list(STYLES.values())))
     drawn = 1 if rng.random() < 0.65 else int(rng.choice([2, 2, 3, 4, 6]))
     ring, tilt, vibrato = 8 * rng.random() ** 2, rng.uniform(-4, 4), rng.uniform(0, 0.4)
@@ -289,8 +289,8 @@ def sing(
     Parameters
     ----------
     speech : np.ndarray [shape=(samples,)]
-        Speech of one voice at 16 kHz, in [-1, 1]; a few seconds. Of more than a breath holds, the
-        first 14 syllables are sung.
+        Speech of one voice at 16 kHz, in [-1, 1]; a few seconds. If there are more than one
+        breath holds, the first 14 syllables are sung.
     rng : np.random.Generator
         Decides on the melody and on what is not given.
     singer : Singer, optional

@@ -1,4 +1,4 @@
-"""What the teacher says: windows mixed of the packages, and YAMNet's answer to each, in shards."""
+"""What the teacher says: windows mixed from packages, and YAMNet's answer to each, in shards."""
 
 from __future__ import annotations
 

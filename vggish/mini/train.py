@@ -312,7 +312,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for path, kind in ((options.teacher, "file"), (options.audio, "folder")):
             if not (path.is_file() if kind == "file" else path.is_dir()):
-                raise BankError(f"{path} is no {kind}: name the {kind} that holds it.")
+                raise BankError(f"{path} is not a {kind}: name the {kind} that holds it.")
         collect(options.audio, options.cache)
         make_pools(options.cache, options.workers)
         label(options.teacher, options.cache, options.windows, options.workers)

@@ -1,8 +1,8 @@
 """Analyse speech and synthesize it again, with the vocoder WORLD.
 
 :mod:`vggish.mini.singing` sings with the pitch, envelope and breath of a voice (Morise et al.,
-IEICE Trans. Inf. & Syst. E99-D, 2016). The same makes speech lively, which remains speech: its
-syllables have no beat, its pitch never rests.
+IEICE Trans. Inf. & Syst. E99-D, 2016). The vocoder also makes speech lively. That remains speech:
+its syllables have no beat, and its pitch never rests.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _analyse(content: bytes) -> Voice:
 
 
 def between(table: np.ndarray, places: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Read a table between its rows or columns; beyond its ends the last one holds."""
+    """Read a table between its rows or columns; beyond its ends, the outermost one is used."""
     places = np.clip(places, 0, table.shape[axis] - 1)
     low = places.astype(int)
     part = (places - low).reshape((-1, 1) if axis == 0 else (1, -1))
@@ -82,7 +82,7 @@ def between(table: np.ndarray, places: np.ndarray, axis: int = 0) -> np.ndarray:
 
 
 def coloured(envelope: np.ndarray, size: float, tilt_db: float, ring_db: float) -> np.ndarray:
-    """Return logarithms of envelopes in another throat."""
+    """Return logarithms of envelopes, as from another throat."""
     bins = envelope.shape[1]
     hertz = np.linspace(0, SAMPLE_RATE / 2, bins)
     logs = between(np.log(envelope + 1e-16), np.arange(bins) * size, axis=1)

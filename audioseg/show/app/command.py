@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="where to listen; others than this machine then need a token (default: %(default)s)",
+        help="the address to listen on; other machines then need a token (default: %(default)s)",
     )
     parser.add_argument(
         "--port", type=int, metavar="N", help=f"(default: {PORT}, or the next free one)"

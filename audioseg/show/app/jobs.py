@@ -102,7 +102,7 @@ class Job:
         return self.folder / "sent" / self.name
 
     def said(self, ahead: int) -> dict[str, Any]:
-        """Return what the browser is told; ``ahead`` recordings are before it."""
+        """Return what the browser is told; ``ahead`` is how many recordings are before it."""
         return {
             "name": self.name,
             "state": self.state,
@@ -150,7 +150,7 @@ class Jobs:
         Raises
         ------
         UploadError
-            If its name is no plain file name, or there are too many already.
+            If its name is not a plain file name, or there are too many already.
         """
         if len(self._jobs) >= self.most:
             raise UploadError(
@@ -229,7 +229,7 @@ def plain_name(name: str) -> str:
     plain = name and name == PurePosixPath(name).name == PureWindowsPath(name).name
     if not plain or name.startswith(".") or not name.isprintable() or set(name) & set('<>:"|?*'):
         raise UploadError(
-            f"{name[:80]!r} is no plain name of a file: rename it, without folders and special "
+            f"{name[:80]!r} is not a plain file name: rename it, without folders and special "
             "characters, and send it again."
         )
     if len(name.encode("utf-8", "replace")) > NAME_BYTES:

@@ -45,7 +45,7 @@ def application(
     most_megabytes : int
         The largest recording to accept.
     token : str or None
-        The address must end with it, once, to get in; None lets in everybody on this machine.
+        To get in, one opens an address that ends with it, once; None lets in all on this machine.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def application(
 
 
 class _Door:
-    """Lets in who may come: by token, or over loopback; and no page of another site."""
+    """Lets in those with the token, or on this machine; keeps out the pages of other sites."""
 
     def __init__(self, app, token: str | None) -> None:
         self.app, self.token = app, token
@@ -146,7 +146,7 @@ class _Door:
             host = request.headers.get("host", "").rpartition(":")
             name = host[0] if host[2].isdigit() else "".join(host)
             if name not in LOOPBACK_NAMES:
-                return PlainTextResponse(f"{name} is no name of this app: use localhost.", 403)
+                return PlainTextResponse(f"{name} is not a name of this app: use localhost.", 403)
         else:
             cookie = f"audioseg-{request.url.port}"
             given = request.query_params.get("token", "")

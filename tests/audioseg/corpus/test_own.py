@@ -192,7 +192,7 @@ def test_names_that_cannot_be(own, tmp_path, name):
 
 
 def test_folders_that_cannot_be(own, tmp_path):
-    with pytest.raises(CorpusError, match="is no folder"):
+    with pytest.raises(CorpusError, match="is not a folder"):
         adopt(tmp_path / "nowhere", "calls", data_folder=tmp_path)
     with pytest.raises(CorpusError, match="another name"):
         adopt(own, "mine", data_folder=tmp_path)

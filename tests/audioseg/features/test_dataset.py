@@ -225,5 +225,5 @@ def test_records_of_another_kind(own, record):
     size = (own / "VAL.tfrecord").stat().st_size
     dataset["splits"]["VAL"] |= {"recordings": 1, "bytes": size}
     (own / "dataset.json").write_text(json.dumps(dataset))
-    with pytest.raises(DatasetError, match=r"record 1: it is none that 02 writes"):
+    with pytest.raises(DatasetError, match=r"record 1: it is not one that 02 writes"):
         load_split(own, "VAL")

@@ -275,7 +275,7 @@ def test_bad_recordings_are_listed_and_the_rest_is_done(capsys, corpus, referenc
         assert reason in err
         assert "\n" not in reason
         assert reason.endswith(".")
-    assert "ignored: 2 files that are no recordings, such as TRN/cover.jpg" in out
+    assert "ignored: 2 files that are not recordings, such as TRN/cover.jpg" in out
     assert hashes(corpus / "embeddings") == reference
     # once they are mended, they are taken in, and nothing else is done again
     write_recording(trn / "bad1.wav", 2.0)

@@ -88,7 +88,8 @@ def test_without_a_run_one_sentence_says_what_to_do(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.wav").touch()
     assert main(["segment", "a.wav"]) == 1
-    assert capsys.readouterr().err == "error: runs holds no run yet: run a notebook 03 first.\n"
+    expected = "error: runs holds no run yet: run one of the 03 notebooks first.\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_without_a_folder_to_write_to_it_ends_with_2(tmp_path, capsys):

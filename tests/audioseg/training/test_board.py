@@ -92,7 +92,8 @@ def test_a_run_that_fails_on_tst_stays_in_the_chart():
 def test_without_runs_one_sentence_says_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["board"]) == 1
-    assert capsys.readouterr().err == "error: runs holds no run yet: run a notebook 03 first.\n"
+    expected = "error: runs holds no run yet: run one of the 03 notebooks first.\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_a_damaged_run_is_named(folder, capsys):

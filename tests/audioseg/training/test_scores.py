@@ -39,7 +39,7 @@ def test_always_speech_has_a_quarter_of_balanced_accuracy():
 
 @pytest.mark.parametrize(
     ("reference", "estimate", "part"),
-    [([0, 1], [0], "one label a frame"), ([0, 4], [0, 1], "from 0 to 4"), ([0], [-1], "from -1")],
+    [([0, 1], [0], "one label per frame"), ([0, 4], [0, 1], "from 0 to 4"), ([0], [-1], "from -1")],
 )
 def test_labels_that_do_not_fit_are_refused(reference, estimate, part):
     with pytest.raises(scores.ScoreError, match=part):

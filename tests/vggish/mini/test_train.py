@@ -191,4 +191,4 @@ def test_a_missing_teacher_is_one_sentence(tmp_path, capsys):
     assert train_mini.main([*arguments, "--cache", str(tmp_path / "cache")]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ")
-    assert "none.tflite is no file" in error
+    assert "none.tflite is not a file" in error

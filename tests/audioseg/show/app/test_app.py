@@ -115,7 +115,7 @@ def test_a_recording_comes_back_as_page_and_label_files(app, place):
 def test_a_name_with_a_folder_in_it_is_refused(app, name):
     status, answer = send(app, name, b"content")
     assert status == 400
-    assert "is no plain name of a file: rename it" in answer["error"]
+    assert "is not a plain file name: rename it" in answer["error"]
 
 
 def test_what_is_no_audio_is_told_in_one_sentence(app):
