@@ -332,9 +332,7 @@ def _library_of(program: str, path: Path, what: str) -> Iterator[None]:
     except OSError as error:
         raise LabelError(f"{path} cannot be read ({error.strerror}): check the file.") from None
     except Exception:
-        raise LabelError(
-            f"{path} is not a readable {what}: save it in {program} again."
-        ) from None
+        raise LabelError(f"{path} is not a readable {what}: save it in {program} again.") from None
 
 
 def _tier_of(path: Path, tiers: dict[str, list[Row]], tier: str | None) -> list[Row]:
