@@ -25,7 +25,7 @@ EMBEDDINGS := data/on-hold/embeddings/dataset.json
 
 # what a change of makes the products stale
 CORPUS_CODE := audioseg/labels.py $(filter-out %/own.py %/finding.py %/naming.py %/merging.py %/corrections.py %/command.py,$(wildcard audioseg/corpus/*.py)) vggish/mini/singing.py vggish/mini/voice.py data/sources.csv
-FEATURE_CODE := audioseg/labels.py audioseg/audio.py feat_ext.py $(SCRIPT_02) $(wildcard audioseg/features/*.py vggish/*.py vggish/mini/network.py vggish/mini/mini.npz)
+FEATURE_CODE := audioseg/labels.py audioseg/audio.py audioseg/decoding.py feat_ext.py $(SCRIPT_02) $(wildcard audioseg/features/*.py vggish/*.py vggish/mini/network.py vggish/mini/mini.npz)
 GOOGLE_WEIGHTS := $(wildcard weights/vggish_model.ckpt)
 
 # TensorFlow's libraries greet on stderr, and oneDNN, which some processors have it use and which

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -132,20 +132,38 @@ def without_notes() -> Iterator[None]:
     """
     with _terminal, tempfile.TemporaryFile() as aside:
         try:
-            terminal = os.dup(2)
-        except OSError:  # it is closed, and quiet
-            yield
-            return
-        os.dup2(aside.fileno(), 2)
-        try:
-            yield
+            with diverted(aside) as terminal:
+                yield
         finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
             aside.seek(0)
-            for line in aside:
+            for line in aside if terminal is not None else ():
                 if not MPG123_NOTES.match(line):
                     os.write(2, line)
+
+
+@contextmanager
+def diverted(file: IO) -> Iterator[int | None]:
+    """Send to a file what goes to standard error meanwhile, that of libraries in C too.
+
+    Yields
+    ------
+    int or None
+        The descriptor of the terminal, or None if standard error is closed.
+    """
+    try:
+        # a file that is opened after standard error was closed takes its number
+        terminal = os.dup(2) if file.fileno() != 2 else None
+    except OSError:
+        terminal = None
+    if terminal is None:
+        yield None
+        return
+    os.dup2(file.fileno(), 2)
+    try:
+        yield terminal
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def _cut_in_its_header(path: Path, file) -> AudioError | None:

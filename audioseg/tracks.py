@@ -129,6 +129,15 @@ def the_one_of(paths: Sequence[Path], *, tier: str | None = None) -> Path:
     )
 
 
+def all_agree(paths: Sequence[Path]) -> bool:
+    """Tell whether tracks of a recording say the same; one that cannot be read says nothing."""
+    try:
+        first, *others = map(read_track, paths)
+    except LabelError:
+        return False
+    return all(_agree(first, other) for other in others)
+
+
 def _agree(one: Sequence[Segment], other: Sequence[Segment]) -> bool:
     return len(one) == len(other) and all(
         abs(a.start - b.start) < AGREE_SECONDS
@@ -366,6 +375,12 @@ FORMS = {
     ".eaf": Form(read_eaf, write_eaf),
 }
 SUFFIX = {"textgrid": ".TextGrid"}  # as Praat writes it; others are small
+
+
+def tracks_at(stem: str | os.PathLike) -> list[Path]:
+    """Return the label tracks that there are at a path without a suffix, in any format."""
+    paths = (Path(f"{stem}{suffix_of(form[1:])}") for form in FORMS)
+    return [path for path in paths if path.is_file()]
 
 
 def suffix_of(form: str) -> str:

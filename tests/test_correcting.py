@@ -10,6 +10,7 @@ import pytest
 from own_recordings import recording, run_notebook
 
 from audioseg.__main__ import main
+from audioseg.correction import retraining
 from audioseg.features.dataset import load_split
 from audioseg.labels import read_label_track, write_label_track
 from audioseg.tracks import read_track
@@ -82,3 +83,51 @@ def test_what_cannot_be_adopted_is_said(trained, capsys):
     assert said.err.count("on which runs are compared") == 2
     assert "adopted into TRN of data/mine: r0, r3" in said.out
     assert main(["segment", "field/r0.wav", "--run", NAME, "--review", "0"]) == 2
+
+
+def test_only_the_embedding_of_the_corpus_is_taken(trained, capsys):
+    new = trained / "new"
+    new.mkdir()
+    recording(new, "n1", ["frog", "owl", "tit", "tit", "owl"], KINDS, 11)
+    about = Path("data/mine/embeddings/dataset.json")
+    dataset = json.loads(about.read_text())
+    right, dataset["weights"] = dataset["weights_sha256"], "my-checkpoint"
+    before = Path("data/mine/recordings.csv").read_text()
+    adopt = ["adopt", "new", "--corpus", "data/mine"]
+    for sha256, more, says in (
+        (right, [], "a checkpoint of your own: name its file with --weights"),
+        ("0" * 64, ["--weights", "mini"], f"but mini is {right[:12]}"),
+    ):
+        about.write_text(json.dumps(dataset | {"weights_sha256": sha256}))
+        capsys.readouterr()
+        assert main([*adopt, *more]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("error: ") and says in said and said.count("\n") == 1
+        assert Path("data/mine/recordings.csv").read_text() == before
+        assert not Path("data/mine/TRN/n1.flac").exists()
+    about.write_text(json.dumps(dataset))
+    assert main([*adopt, "--weights", "mini"]) == 0
+    assert "n1" in load_split("data/mine/embeddings", "TRN").names
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_a_retraining_that_ends_early_leaves_the_earlier_run(tmp_path, monkeypatch, error):
+    monkeypatch.chdir(tmp_path)
+    scores = {"smoothing": "viterbi"} | {f"tst_{key}": 0.5 for key in retraining.SHOWN}
+    monkeypatch.setattr(retraining, "on_tst", lambda place, corpus: scores)
+    place = Path("runs", NAME)
+    place.mkdir(parents=True)
+    (place / "metrics.json").write_text("the earlier run")
+
+    def half(*arguments, **options):
+        (place / "metrics.json").write_text("half")
+        (place / "more").touch()
+        raise error
+
+    monkeypatch.setattr("papermill.execute_notebook", half)
+    for _ in range(2):  # nor does trying again keep half a run
+        with pytest.raises(error):
+            list(retraining.train_again(Path(f"{NAME}.ipynb"), Path("data/mine")))
+        for folder in (place, Path("runs/.before", NAME)):
+            assert [path.name for path in folder.iterdir()] == ["metrics.json"]
+            assert (folder / "metrics.json").read_text() == "the earlier run"

@@ -53,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="with --own: the tier to use in Praat's or ELAN's tracks (default: the only one)",
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="with --own: make the corpus anew, even if `audioseg adopt` has corrected it",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -61,8 +66,8 @@ def run(options: argparse.Namespace) -> int:
 
     if (options.own is None) != (options.name is None):
         raise ArgumentError("--own and --name go together: give both.")
-    for option in ("groups", "classes", "background", "ignore", "tier"):
-        if getattr(options, option) is not None and options.own is None:
+    for option in ("groups", "classes", "background", "ignore", "tier", "overwrite"):
+        if getattr(options, option) not in (None, False) and options.own is None:
             raise ArgumentError(f"--{option} is for recordings of your own: give --own and --name.")
     if options.workers is not None and options.workers < 1:
         raise ArgumentError(f"--workers is {options.workers}: at least 1 is needed.")
@@ -95,6 +100,7 @@ def _adopt(options: argparse.Namespace) -> int:
         tier=options.tier,
         data_folder=options.data,
         workers=options.workers,
+        overwrite=options.overwrite,
     )
     for line in own.report(adopted, options.data / options.name):
         print(line, file=sys.stderr if line.startswith("failed: ") else sys.stdout)

@@ -55,11 +55,7 @@ def adopt(
         If there is no such corpus, or nothing to adopt.
     """
     tracks, recordings, corpus = Path(tracks), Path(recordings), Path(corpus)
-    done = read_done(corpus)
-    if not done or corpus.name == CORPUS:
-        raise CorpusError(
-            f"{corpus} is not a corpus of your own: make one with `audioseg corpus --own` first."
-        )
+    done = rows_of(corpus)
     for folder in (tracks, recordings):
         if not folder.is_dir():
             raise CorpusError(f"{folder} is not a folder: name the folder of the files.")
@@ -107,10 +103,26 @@ def adopt(
                 if not item["done"]:  # what is there already stays as it was
                     own.remove(corpus, row)
             else:
-                rows.append(row)
+                rows.append({**row, "corrected": True})
         done |= {row["recording"]: row for row in rows}
         write_csv(corpus / "recordings.csv", pd.DataFrame([done[name] for name in sorted(done)]))
     if not rows:
         reason = next(iter(failed.values()), f"{tracks} holds no label track of a recording there")
         raise CorpusError(f"nothing was adopted: {reason}")
     return own.Adopted(pd.DataFrame(rows), failed)
+
+
+def rows_of(corpus: Path) -> dict[str, dict]:
+    """Return the rows of ``recordings.csv`` of your own corpus.
+
+    Raises
+    ------
+    CorpusError
+        If it is none.
+    """
+    done = read_done(corpus)
+    if not done or corpus.name == CORPUS:
+        raise CorpusError(
+            f"{corpus} is not a corpus of your own: make one with `audioseg corpus --own` first."
+        )
+    return done

@@ -104,17 +104,24 @@ def read_groups(
         if not path.exists():
             return pd.DataFrame(columns=["group", "split"])
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        with Path(path).open(encoding="utf-8-sig") as file:
+            separator = max(",;\t", key=file.readline().count)
+        table = pd.read_csv(
+            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
     except (OSError, ValueError) as error:
         raise CorpusError(f"{path} cannot be read ({error}): save it as CSV in UTF-8.") from None
     for column in ("recording", "group"):
         if column not in table:
             raise CorpusError(f"{path} lacks the column {column!r}: its columns are "
                               "recording, group and, if you like, split.")  # fmt: skip
+    # as Windows writes paths
+    table = table.assign(recording=table.recording.str.replace("\\", "/"))
     by_file: dict[str, str | None] = {}
     for name, file in (*_named_files(folder), *((name, one.audio) for name, one in found.items())):
         below = file.relative_to(folder)
         places = (name, below.as_posix(), below.with_suffix("").as_posix())
+        places = (place.replace("\\", "/") for place in places)
         by_file |= dict.fromkeys(places, name if name in found else None)
     for line, row in enumerate(table.to_dict("records"), start=2):
         split = row.get("split", "")

@@ -74,6 +74,7 @@ def adopt(
     tier: str | None = None,
     data_folder: str | os.PathLike = DATA_FOLDER,
     workers: int | None = None,
+    overwrite: bool = False,
 ) -> Adopted:
     """Make a corpus from a folder of recordings with label tracks.
 
@@ -96,6 +97,8 @@ def adopt(
         Where corpora are.
     workers : int, optional
         Processes; as many as processors by default.
+    overwrite : bool
+        Make the corpus anew, even if that undoes corrections.
 
     Returns
     -------
@@ -105,7 +108,8 @@ def adopt(
     Raises
     ------
     CorpusError
-        If the folder or the table of groups cannot be used, or there are too few groups.
+        If the folder or the table of groups cannot be used, there are too few groups, or the corpus
+        holds corrections.
     """
     folder, target = Path(folder), Path(data_folder) / name
     if not NAME.fullmatch(name) or name in RESERVED:
@@ -117,6 +121,13 @@ def adopt(
         raise CorpusError(f"{folder} is not a folder: give one with recordings and label tracks.")
     if folder.resolve() == target.resolve() or target.resolve() in folder.resolve().parents:
         raise CorpusError(f"{folder} is where the corpus would go: give it another name.")
+    corrected = [] if overwrite else corrected_in(read_done(target))
+    if corrected:
+        raise CorpusError(
+            f"{target} holds what `audioseg adopt` has added or corrected ({', '.join(corrected)}),"
+            " which this would undo: add recordings with `audioseg adopt`, or make the corpus anew "
+            "with --overwrite."
+        )
     found, failed = find_recordings(folder, tier)
     tracks = {}
     for recording, (path, track) in found.items():
@@ -152,7 +163,7 @@ def adopt(
             }
             for recording in sorted(split_of)
         ]
-        _remove_others(target, done, split_of)
+        _remove_others(target, split_of)
         work = partial(convert, target=target, classes=named, tier=tier)
         count = workers or os.cpu_count() or 1
         rows = map_items(work, items, count, "recordings", [1] * len(items))
@@ -232,11 +243,26 @@ def _write_recording(source: Path, path: Path) -> float:
     return samples / SAMPLE_RATE
 
 
-def _remove_others(target: Path, done: Mapping[str, Mapping], split_of: Mapping[str, str]) -> None:
-    """Remove recordings of an earlier call that are gone now, or in another split."""
-    for recording, row in done.items():
-        if split_of.get(recording) != row["split"]:
-            remove(target, row)
+def corrected_in(done: Mapping[str, Mapping]) -> list[str]:
+    """Return the recordings that :func:`audioseg.corpus.corrections.adopt` has put into a corpus.
+
+    Parameters
+    ----------
+    done : mapping of str to mapping
+        As :func:`audioseg.corpus.folder.read_done` returns it.
+    """
+    return [recording for recording, row in done.items() if str(row.get("corrected")) == "True"]
+
+
+def _remove_others(target: Path, split_of: Mapping[str, str]) -> None:
+    """Remove recordings that are gone now, or in another split.
+
+    Their files tell, and not ``recordings.csv``, which an interrupted call has not written.
+    """
+    for split in SPLITS:
+        for path in list((target / split).glob("*")):
+            if path.suffix in (".flac", ".txt") and split_of.get(path.stem) != split:
+                path.unlink()
 
 
 def remove(target: Path, row: Mapping) -> None:

@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--groups", type=Path, metavar="FILE", help="a table of recording and group"
     )
+    parser.add_argument(
+        "--weights",
+        metavar="auto|audioset|mini|PATH",
+        help="the embedding of the corpus (default: as its records say; of your own checkpoint "
+        "they hold the name only)",
+    )
     parser.add_argument("--tier", metavar="NAME", help="which tier of Praat's or ELAN's tracks")
 
 
@@ -40,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
     from audioseg.corpus import corrections
     from audioseg.correction import retraining
 
+    corrections.rows_of(options.corpus)
+    retraining.check_weights(options.corpus, options.weights)
     notebook = retraining.check(options.run, options.corpus) if options.run else None
     adopted = corrections.adopt(
         options.tracks,
@@ -52,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"adopted into TRN of {options.corpus}: {names}")
     for reason in adopted.failed.values():
         print(f"failed: {reason}", file=sys.stderr)
-    failed = len(adopted.failed) + len(retraining.extract(options.corpus))
+    failed = len(adopted.failed) + len(retraining.extract(options.corpus, options.weights))
     if notebook:
         for line in retraining.train_again(notebook, options.corpus):
             print(line)

@@ -14,6 +14,7 @@ from audioseg.features.command import report
 from audioseg.features.dataset import load_split, read_dataset
 from audioseg.segmentation import evaluation
 from audioseg.training import context, runs
+from vggish.embedding import load_embedding
 
 EXECUTED = Path("executed")
 BEFORE = ".before"  # of runs/: the run as it was
@@ -45,10 +46,41 @@ def check(name: str, corpus: Path) -> Path:
     return notebook
 
 
-def extract(corpus: Path) -> list[dict]:
+def check_weights(corpus: Path, weights: str | None = None) -> None:
+    """Make sure that what is new in a corpus can be extracted as the rest was.
+
+    Parameters
+    ----------
+    corpus : Path
+        Its folder.
+    weights : str, optional
+        As for :func:`vggish.embedding.load_embedding`; by default what the records name. Of your
+        own checkpoint, they hold only the name.
+
+    Raises
+    ------
+    ArgumentError
+        If this is not the embedding of the records.
+    """
+    dataset = read_dataset(corpus / "embeddings")
+    name, expected = dataset["weights"], dataset["weights_sha256"]
+    made = f"{corpus / 'embeddings'} was made with {name} ({expected[:12]})"
+    if weights is None and name not in ("audioset", "mini"):
+        raise ArgumentError(f"{made}, a checkpoint of your own: name its file with --weights.")
+    found = load_embedding(weights or name).sha256
+    if found != expected:
+        raise ArgumentError(
+            f"{made}, but {weights or name} is {found[:12]}: name the right one with --weights, or "
+            "extract the whole corpus again first."
+        )
+
+
+def extract(corpus: Path, weights: str | None = None) -> list[dict]:
     """Extract what is new in a corpus, with the settings of the rest; return what failed."""
     dataset = read_dataset(corpus / "embeddings")
-    source = extraction.Source(dataset["weights"], dataset["precision"], dataset["batch_size"])
+    source = extraction.Source(
+        weights or dataset["weights"], dataset["precision"], dataset["batch_size"]
+    )
     summary = extraction.run(corpus, source=source, hop_seconds=dataset["hop_seconds"])
     report(summary)
     return summary.failed
@@ -77,16 +109,34 @@ def train_again(notebook: Path, corpus: Path) -> Iterator[str]:
     Raises
     ------
     RetrainingError
-        If the notebook stops; the earlier run is then restored.
+        If the notebook stops. However this ends early, the earlier run is restored.
     """
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
-
     place = runs.FOLDER / notebook.stem
     before = on_tst(place, corpus)
     kept = runs.FOLDER / BEFORE / notebook.stem
     shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(place, kept)
+    try:
+        output = _execute(notebook)
+        runs.write_test(place, {"smoothing": before["smoothing"]})  # compared with the same one
+        after = on_tst(place, corpus)
+        runs.write_test(place, after)
+    except BaseException:  # Ctrl+C as well
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(kept, place)
+        raise
+    yield f"{notebook.stem} on TST of {corpus}, smoothed ({before['smoothing']}):"
+    yield f"{'':18}{'before':>8}{'after':>8}"
+    for key, title in SHOWN.items():
+        yield f"{title:18}{before[f'tst_{key}']:8.3f}{after[f'tst_{key}']:8.3f}"
+    yield f"the earlier run: {kept}; the notebook with its results: {output}"
+
+
+def _execute(notebook: Path) -> Path:
+    """Run a notebook, and return the copy with its results."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
     EXECUTED.mkdir(exist_ok=True)
     output = EXECUTED / notebook.name
     hint = os.environ.get("JPY_SESSION_NAME")
@@ -103,11 +153,4 @@ def train_again(notebook: Path, corpus: Path) -> Iterator[str]:
         os.environ.pop("JPY_SESSION_NAME")
         if hint is not None:
             os.environ["JPY_SESSION_NAME"] = hint
-    runs.write_test(place, {"smoothing": before["smoothing"]})  # compared with the same one
-    after = on_tst(place, corpus)
-    runs.write_test(place, after)
-    yield f"{notebook.stem} on TST of {corpus}, smoothed ({before['smoothing']}):"
-    yield f"{'':18}{'before':>8}{'after':>8}"
-    for key, title in SHOWN.items():
-        yield f"{title:18}{before[f'tst_{key}']:8.3f}{after[f'tst_{key}']:8.3f}"
-    yield f"the earlier run: {kept}; the notebook with its results: {output}"
+    return output

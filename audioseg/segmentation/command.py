@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -50,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "is least sure (<name>.review.txt)",
     )
     parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace label tracks in the output folder that somebody has corrected, too",
+    )
+    parser.add_argument(
         "--html",
         action="store_true",
         help="write a page for each recording too, to view and to send on; for a folder, an index",
@@ -90,11 +96,19 @@ def run(options: argparse.Namespace) -> int:
     failed, doubts = 0, []
     for path, target in recordings:
         try:
+            if not options.overwrite:  # said before hours of work; `export` looks once more
+                formats.check_unchanged(target)
             with _quiet_libraries() as terminal:
                 bar = partial(tqdm, unit="s", unit_scale=True, leave=False, file=terminal)
                 with bar(desc=path.name, total=audio.stated_seconds(path)) as told:
                     result = ready.segment(path, told.update)
-                written = formats.export(result, target, more=options.format, recording=path.name)
+                written = formats.export(
+                    result,
+                    target,
+                    more=options.format,
+                    recording=path.name,
+                    overwrite=options.overwrite,
+                )
                 if options.html:
                     with bar(desc=f"{path.name}, page", total=result.seconds) as told:
                         written += pages.write(
@@ -166,13 +180,15 @@ def _quiet_libraries() -> Iterator[TextIO]:
 
     libmpg123 reports each attempt to go on in a damaged file; we report the damage once.
     """
-    terminal = os.fdopen(os.dup(2), "w", errors="backslashreplace")  # names may be no valid text
-    with terminal, Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
+    from audioseg.decoding import diverted
+
+    with Path(os.devnull).open("w") as nowhere, diverted(nowhere) as descriptor:
+        if descriptor is None:
+            yield nowhere
+            return
+        # names may be no valid text
+        with os.fdopen(os.dup(descriptor), "w", errors="backslashreplace") as terminal:
             yield terminal
-        finally:
-            os.dup2(terminal.fileno(), 2)
 
 
 def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple[Path, Path]]:
@@ -181,7 +197,8 @@ def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple
     Parameters
     ----------
     paths : sequence of str or PathLike
-        Audio files, and folders, which are searched with all folders in them.
+        Audio files, and folders, which are searched with all folders in them, but not for what
+        earlier calls have left there.
     out : Path
         Where the labels go. A file in a folder keeps its place within it.
 
@@ -195,14 +212,14 @@ def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple
     ------
     ArgumentError
         If a path holds nothing, if two recordings would get the same label files, or if a label
-        track beside a recording would be replaced.
+        track beside a recording would be replaced, in whatever format.
     """
-    from audioseg import audio
+    from audioseg.tracks import tracks_at
 
     found: list[tuple[Path, Path]] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = list(audio.files_in(path))
+            inside = list(_recordings_in(path, out))
             if not inside:
                 raise ArgumentError(f"{path} holds no audio: name a file or another folder.")
             found += [(file, out / file.relative_to(path)) for file in inside]
@@ -211,20 +228,48 @@ def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple
         else:
             raise ArgumentError(f"{path} does not exist: name an audio file or a folder.")
     stems = [target.with_suffix("") for _, target in found]
+    shared = _shared(stems)
     targets = [
-        target if stems.count(stem) > 1 else stem
+        target if _folded(stem) in shared else stem
         for (_, target), stem in zip(found, stems, strict=True)
     ]
+    shared = _shared(targets)
     for (path, _), target in zip(found, targets, strict=True):
-        if targets.count(target) > 1:
+        if _folded(target) in shared:
             raise ArgumentError(
                 f"{path} and another recording of that name would both write {target}.txt: "
                 "segment them one after the other, each with its own --out."
             )
-        track = Path(f"{target}.txt")
-        if track.exists() and track.resolve().parent == path.resolve().parent:
-            raise ArgumentError(
-                f"{track}, a label track beside its recording, would be replaced: name another "
-                "folder with --out."
-            )
+        for track in tracks_at(target):
+            if track.resolve().parent == path.resolve().parent:
+                raise ArgumentError(
+                    f"{track}, a label track beside its recording, would be replaced: name another "
+                    "folder with --out."
+                )
     return [(path, target) for (path, _), target in zip(found, targets, strict=True)]
+
+
+def _recordings_in(folder: Path, out: Path) -> Iterator[Path]:
+    """Yield the recordings in a folder, without what earlier calls have left there.
+
+    That is all in the output folder, if this is a folder in it, and the sounds of pages.
+    """
+    from audioseg import audio
+    from audioseg.show.report import SOUND
+
+    inside = folder.resolve() in out.resolve().parents
+    ours = folder / out.resolve().relative_to(folder.resolve()) if inside else None
+    for path in audio.files_in(folder):
+        page = path.with_name(f"{path.name.removesuffix(SOUND)}.html")
+        of_page = path.name.endswith(SOUND) and page.exists()
+        if ours not in path.parents and not of_page:
+            yield path
+
+
+def _shared(paths: Sequence[Path]) -> set[str]:
+    """Return the paths that occur more than once; some file systems take A and a for the same."""
+    return {path for path, count in Counter(map(_folded, paths)).items() if count > 1}
+
+
+def _folded(path: Path) -> str:
+    return path.as_posix().casefold()

@@ -10,7 +10,7 @@ import numpy as np
 
 from audioseg.files import replacing
 from audioseg.segmentation.segments import Segmentation, SegmentationError
-from audioseg.tracks import FORMS, suffix_of, write_csv
+from audioseg.tracks import FORMS, all_agree, suffix_of, tracks_at, write_csv
 
 ALWAYS = ("txt", "csv", "rttm")
 MORE = ("textgrid", "eaf")
@@ -37,14 +37,37 @@ def lost(result: Segmentation, forms: Sequence[str]) -> list[str]:
     return said
 
 
+def check_unchanged(stem: str | os.PathLike) -> None:
+    """Make sure that nobody has made or corrected the label tracks at a place.
+
+    :func:`export` leaves them in all formats of :data:`ALWAYS`, and all saying the same.
+
+    Raises
+    ------
+    SegmentationError
+        If somebody has; one sentence.
+    """
+    there = tracks_at(stem)
+    left = {f"{stem}{suffix_of(form)}" for form in ALWAYS} <= set(map(str, there))
+    if there and not (left and all_agree(there)):
+        names = ", ".join(path.name for path in there)
+        raise SegmentationError(
+            f"{there[0].parent} holds label tracks that somebody has made or corrected ({names}): "
+            "write into another folder, or replace them with --overwrite."
+        )
+
+
 def export(
     result: Segmentation,
     stem: str | os.PathLike,
     *,
     more: Sequence[str] = (),
     recording: str | None = None,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write a segmentation in all formats of :data:`ALWAYS`, and in others if asked to.
+
+    Tracks of an earlier call are replaced in whatever format they are, so that all there agree.
 
     Parameters
     ----------
@@ -56,6 +79,8 @@ def export(
         Of :data:`MORE`.
     recording : str, optional
         The name of the audio file, which ELAN opens as well.
+    overwrite : bool
+        Replace tracks that somebody has made or corrected, too.
 
     Returns
     -------
@@ -65,10 +90,13 @@ def export(
     Raises
     ------
     SegmentationError
-        If one cannot be written.
+        If one cannot be written, or as :func:`check_unchanged` does.
     """
+    if not overwrite:
+        check_unchanged(stem)
+    there = (path.suffix[1:].lower() for path in tracks_at(stem))
     written = []
-    for form in dict.fromkeys((*ALWAYS, *more)):
+    for form in dict.fromkeys((*ALWAYS, *more, *there)):
         path = Path(f"{stem}{suffix_of(form)}")
         if form == "csv":
             text = write_csv(result.track, result.name, result.seconds, sureness(result))

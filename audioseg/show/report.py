@@ -31,6 +31,7 @@ PAGES = Path(__file__).parent / "pages"
 EMBEDDED_SECONDS = 20 * 60.0  # 13 MB: what longer sounds make of a page, no mail takes
 OPEN_ROWS = 200  # a longer table of segments is folded
 INDEX = "index.html"
+SOUND = "_sound.mp3"  # beside a page, after its stem
 SUMMARY = re.compile(r'<meta name="audioseg" content="([A-Za-z0-9+/=]*)">')
 SUMMARY_BYTES = 1 << 16  # of a page, within which its summary stands
 
@@ -97,7 +98,7 @@ def write_page(
         If the page cannot be written.
     """
     page = Path(page)
-    beside = page.with_name(f"{page.stem}_sound.mp3")
+    beside = page.with_name(f"{page.stem}{SOUND}")
     written = [page]
     try:
         if seconds <= EMBEDDED_SECONDS:

@@ -90,6 +90,7 @@ def _serve(options: argparse.Namespace, sock: socket.socket, folder: Path) -> in
         about=about,
         most_megabytes=options.max_megabytes,
         token=token,
+        host=options.host,
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
     url = address(options.host, sock.getsockname()[1], token)

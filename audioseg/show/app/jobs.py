@@ -7,10 +7,12 @@ recording that waits, so a short recording need not wait for the end of a long o
 from __future__ import annotations
 
 import collections
+import re
 import secrets
 import shutil
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +27,9 @@ from vggish.errors import SentenceError
 
 AT_ONCE = 3  # recordings that are at work at a time; the others wait
 NAME_BYTES = 180  # file systems allow 255, and suffixes come behind
+FORGOTTEN_SECONDS = 3600.0  # that nobody has asked for a recording; then it may go
+# devices, whatever comes behind the dot
+WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³]) *(\..*)?", re.IGNORECASE)
 
 
 class UploadError(CourseError):
@@ -81,7 +86,7 @@ class Job:
     """A recording and its ``state``: waiting, working, writing, done or failed.
 
     ``done`` and ``seconds`` count audio: how much of it is done, and how much there is, which is
-    unknown in some formats.
+    unknown in some formats. ``asked`` is when somebody last asked for it, or a part of it came in.
     """
 
     key: str
@@ -95,6 +100,7 @@ class Job:
     files: list[Path] = field(default_factory=list)
     shares: dict[str, float] = field(default_factory=dict)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    asked: float = field(default_factory=time.monotonic)
 
     @property
     def path(self) -> Path:
@@ -137,7 +143,10 @@ class Jobs:
 
     def get(self, key: str) -> Job | None:
         """Return a recording by its key, which nobody can guess."""
-        return self._jobs.get(key)
+        job = self._jobs.get(key)
+        if job:
+            job.asked = time.monotonic()
+        return job
 
     def ahead(self, job: Job) -> int:
         """Return how many recordings wait before this one."""
@@ -147,17 +156,25 @@ class Jobs:
     def new(self, name: str) -> Job:
         """Make room for a recording that is coming in.
 
+        If there is none, the one that nobody has asked for in the longest time goes: done, at
+        work, or stuck on its way in.
+
         Raises
         ------
         UploadError
             If its name is not a plain file name, or there are too many already.
         """
+        name = plain_name(name)
+        if len(self._jobs) >= self.most:
+            oldest = min(self._jobs.values(), key=lambda job: job.asked)
+            if time.monotonic() - oldest.asked > FORGOTTEN_SECONDS:
+                self.remove(oldest)
         if len(self._jobs) >= self.most:
             raise UploadError(
                 f"{self.most} recordings are here already, and no more are taken: remove one that "
-                "is done."
+                "is done, or come back in an hour."
             )
-        job = Job(secrets.token_urlsafe(16), plain_name(name), self.folder)
+        job = Job(secrets.token_urlsafe(16), name, self.folder)
         job.folder = self.folder / job.key
         job.path.parent.mkdir(parents=True)
         self._jobs[job.key] = job
@@ -224,10 +241,12 @@ def plain_name(name: str) -> str:
     Raises
     ------
     UploadError
-        If it names a folder too, is empty, hidden or too long, or holds forbidden characters.
+        If it names a folder too, is empty, hidden or too long, holds forbidden characters, or means
+        something else to Windows.
     """
     plain = name and name == PurePosixPath(name).name == PureWindowsPath(name).name
-    if not plain or name.startswith(".") or not name.isprintable() or set(name) & set('<>:"|?*'):
+    odd = name.startswith(".") or name.endswith((".", " ")) or WINDOWS_DEVICES.fullmatch(name)
+    if not plain or odd or not name.isprintable() or set(name) & set('<>:"|?*'):
         raise UploadError(
             f"{name[:80]!r} is not a plain file name: rename it, without folders and special "
             "characters, and send it again."

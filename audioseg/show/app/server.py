@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import secrets
+from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -30,7 +31,13 @@ MEGABYTE = 1_000_000
 
 
 def application(
-    jobs: Jobs, *, classes: Classes, about: str, most_megabytes: int, token: str | None
+    jobs: Jobs,
+    *,
+    classes: Classes,
+    about: str,
+    most_megabytes: int,
+    token: str | None,
+    host: str = "localhost",
 ) -> Starlette:
     """Return the app.
 
@@ -46,6 +53,8 @@ def application(
         The largest recording to accept.
     token : str or None
         To get in, one opens an address that ends with it, once; None lets in all on this machine.
+    host : str
+        The address that it listens on, which is a name of it then.
 
     Returns
     -------
@@ -71,6 +80,8 @@ def application(
             size = int(request.headers.get("content-length", 0))
             with job.path.open("wb") as file:
                 async for chunk in request.stream():
+                    if jobs.get(job.key) is None:
+                        raise UploadError(f"{job.name} took too long: send it again.")
                     size = max(size, file.tell() + len(chunk))
                     if size > most:
                         raise UploadError(
@@ -119,15 +130,16 @@ def application(
         Route("/recordings/{key}/{file}", result),
     ]
     app = Starlette(routes=routes, exception_handlers={UploadError: refused})
-    app.add_middleware(_Door, token=token)
+    names = (*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host)
+    app.add_middleware(_Door, token=token, names=names)
     return app
 
 
 class _Door:
     """Lets in those with the token, or on this machine; keeps out the pages of other sites."""
 
-    def __init__(self, app, token: str | None) -> None:
-        self.app, self.token = app, token
+    def __init__(self, app, token: str | None, names: Sequence[str]) -> None:
+        self.app, self.token, self.names = app, token, names
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] != "http":
@@ -145,7 +157,7 @@ class _Door:
             # a name that somebody has let point here would make their page one of ours
             host = request.headers.get("host", "").rpartition(":")
             name = host[0] if host[2].isdigit() else "".join(host)
-            if name not in LOOPBACK_NAMES:
+            if name not in self.names:
                 return PlainTextResponse(f"{name} is not a name of this app: use localhost.", 403)
         else:
             cookie = f"audioseg-{request.url.port}"

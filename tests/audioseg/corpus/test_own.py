@@ -269,6 +269,56 @@ def test_a_table_with_windows_line_ends_is_read(own, tmp_path):
     assert table.groups["one"] == "x"
 
 
+def test_a_table_of_groups_may_come_from_excel_in_germany_on_windows(own, tmp_path):
+    rows = "recording;group;split\none.wav;x;\nsite b\\one.wav;x;VAL\n"
+    (own / "groups.csv").write_text(rows)
+    table = adopt(own, "calls", data_folder=tmp_path, workers=1).recordings.set_index("recording")
+    assert table.split["one"] == table.split["site b-one"] == "VAL"
+
+
+def test_an_interrupted_call_leaves_no_recording_in_two_splits(own, tmp_path, monkeypatch):
+    def interrupted(work, items, *rest):
+        for item in items:
+            work(item)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(corpus_own, "map_items", interrupted)
+        adopt(own, "calls", data_folder=tmp_path, workers=1)
+    first = {path.stem: path.parent.name for path in (tmp_path / "calls").glob("*/*.flac")}
+    for number in (1, 2):  # the longest, which are dealt out first
+        soundfile.write(own / f"new{number}.wav", noise_burst(20 + number, 16_000), 16_000)
+        (own / f"new{number}.txt").write_text("0\t20\tmusic\n")
+    table = adopt(own, "calls", data_folder=tmp_path, workers=1).recordings
+    splits = table.set_index("recording").split
+    assert any(splits[name] != split for name, split in first.items())  # else it tests nothing
+    for suffix in (".flac", ".txt"):
+        there = sorted(
+            f"{p.parent.name}/{p.stem}" for p in (tmp_path / "calls").glob(f"*/*{suffix}")
+        )
+        assert there == sorted(f"{row.split}/{row.recording}" for row in table.itertuples())
+
+
+def test_what_was_adopted_is_not_undone_in_silence(own, tmp_path, capsys):
+    argv = ["corpus", "--own", str(own), "--name", "c", "--data", str(tmp_path), "--workers", "1"]
+    assert main(argv) == 0
+    fixed = tmp_path / "fixed"
+    fixed.mkdir()
+    soundfile.write(fixed / "other.wav", noise_burst(2, 8_000), 8_000)
+    (fixed / "other.txt").write_text("0\t1\tmusic\n")
+    corrections.adopt(fixed, fixed, tmp_path / "c")
+    before = files_below(tmp_path / "c")
+    capsys.readouterr()
+    assert main(argv) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert "has added or corrected (other), which this would undo" in said
+    assert files_below(tmp_path / "c") == before
+    assert main([*argv, "--overwrite"]) == 0
+    assert not (tmp_path / "c/TRN/other.flac").exists()
+    assert main(argv) == 0
+
+
 def test_a_correction_that_cannot_be_used_leaves_the_corpus_as_it_was(own, tmp_path):
     data = tmp_path / "data"
     table = adopt(own, "mine", data_folder=data, workers=1).recordings

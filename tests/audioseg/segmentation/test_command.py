@@ -1,6 +1,8 @@
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from stored_runs import saved
 from audioseg.__main__ import main
 from audioseg.errors import ArgumentError
 from audioseg.labels import read_label_track
+from audioseg.segmentation import command
 from audioseg.segmentation.command import find_recordings
+from audioseg.tracks import all_agree, tracks_at
 from audioseg.training import runs
 from vggish.embedding import load_embedding
 
@@ -41,11 +45,51 @@ def test_find_recordings(tmp_path):
         find_recordings([tmp_path / "empty"], out)
 
 
-def test_labels_beside_a_recording_are_not_replaced(tmp_path):
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".rttm", ".TextGrid", ".eaf"])
+def test_labels_beside_a_recording_are_not_replaced(tmp_path, suffix):
     (tmp_path / "a.wav").touch()
-    (tmp_path / "a.txt").touch()
-    with pytest.raises(ArgumentError, match="beside its recording"):
+    (tmp_path / f"a{suffix}").touch()
+    with pytest.raises(ArgumentError, match=rf"a\{suffix}, a label track beside its recording"):
         find_recordings([tmp_path / "a.wav"], tmp_path)
+
+
+def test_what_earlier_calls_have_left_is_no_recording(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["a.wav", "b_sound.mp3", "c_sound.mp3", "c.html", "segmented/sent/d.wav"]
+    for path in map(Path, names):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for here in (Path(), tmp_path):
+        found = [path.name for path, _ in find_recordings([here], Path("segmented"))]
+        assert found == ["a.wav", "b_sound.mp3"]  # no page is beside b
+    assert [path.name for path, _ in find_recordings(["segmented"], Path("segmented"))] == ["d.wav"]
+    # into a folder above, everything is as before
+    assert [path.name for path, _ in find_recordings(["segmented"], Path())] == ["d.wav"]
+
+
+def test_names_that_differ_in_capitals_only_get_files_of_their_own(tmp_path):
+    for name in ("Interview.MP3", "interview.wav", "old/Tape.wav", "new/tape.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    paths = [tmp_path / "Interview.MP3", tmp_path / "interview.wav"]
+    targets = [target.name for _, target in find_recordings(paths, tmp_path / "out")]
+    assert targets == ["Interview.MP3", "interview.wav"]
+    with pytest.raises(ArgumentError, match="one after the other"):
+        find_recordings([tmp_path / "old/Tape.wav", tmp_path / "new/tape.wav"], tmp_path / "out")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="descriptors")
+def test_libraries_are_quiet_although_standard_error_is_closed():
+    kept = os.dup(2)
+    os.close(2)
+    try:
+        with command._quiet_libraries() as terminal:
+            terminal.write("nobody reads it")
+        with pytest.raises(OSError):  # closed, as it was
+            os.fstat(2)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @pytest.mark.parametrize("argv", [[], ["a.wav", "--smooth", "mean"], ["no/such.wav"]])
@@ -82,6 +126,34 @@ def test_the_command_line_segments_a_folder_as_04_smooths(tmp_path, monkeypatch,
     again = ["segment", "tapes/deep", "--run", "r", "--smooth", "none", "--out", "again"]
     assert main(again) == 0  # another run's damage is not this one's
     assert "smoothing: none\n" in capsys.readouterr().out
+
+
+def test_corrected_label_tracks_are_not_replaced(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    weights = {"weights": "mini", "weights_sha256": load_embedding("mini").sha256}
+    saved("runs/r", dataset=weights)
+    for name in "ab":
+        write_recording(tmp_path / "tapes" / f"{name}.wav", 3.0)
+    assert main(["segment", "tapes", "--format", "textgrid"]) == 0
+    # other answers replace them in every format, so that a third call finds nothing corrected
+    assert main(["segment", "tapes", "--smooth", "none"]) == 0
+    assert main(["segment", "tapes"]) == 0
+    assert len(tracks_at("segmented/a")) == 4 and all_agree(tracks_at("segmented/a"))
+    corrected = Path("segmented/a.csv")
+    corrected.write_text("start,end,label\n0,3,music\n")
+    other = Path("segmented/b.txt")
+    other.touch()
+    before = other.stat().st_ino
+    capsys.readouterr()
+    assert main(["segment", "tapes"]) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("error: segmented holds label tracks that somebody has made or cor")
+    assert "(a.txt, a.csv, a.rttm, a.TextGrid): " in said.err and "--overwrite" in said.err
+    assert "tapes/b.wav: 3.0 s" in said.out.replace("\\", "/") and "a.wav" not in said.out
+    assert corrected.read_text() == "start,end,label\n0,3,music\n"
+    assert other.stat().st_ino != before
+    assert main(["segment", "tapes", "--overwrite"]) == 0
+    assert all_agree(tracks_at("segmented/a"))
 
 
 def test_without_a_run_one_sentence_says_what_to_do(tmp_path, monkeypatch, capsys):

@@ -43,3 +43,18 @@ def test_a_recording_s_name_may_be_no_text(tmp_path):
     result = result_of(np.array([0, 1]))._replace(name="tape\udcff 1")
     rttm = formats.export(result, tmp_path / "a")[2].read_text().splitlines()
     assert rttm[0].startswith("SPEAKER tape\\udcff_1 1 0.000 ")
+
+
+def test_what_somebody_has_made_or_corrected_is_kept(tmp_path):
+    first, second = result_of(np.repeat([0, 2], 10)), result_of(np.repeat([1, 0, 2], 10))
+    formats.export(first, tmp_path / "a", more=["eaf"])
+    written = formats.export(second, tmp_path / "a")  # nobody has corrected the first
+    assert [path.suffix for path in written] == [".txt", ".csv", ".rttm", ".eaf"]
+    for name, text in (("a.eaf", "no longer ELAN"), ("b.TextGrid", "made by hand")):
+        path = tmp_path / name
+        path.write_text(text)
+        with pytest.raises(segments.SegmentationError, match=name):
+            formats.export(second, path.with_suffix(""))
+        assert path.read_text() == text
+    assert len(formats.export(second, tmp_path / "a", overwrite=True)) == 4
+    formats.check_unchanged(tmp_path / "a")

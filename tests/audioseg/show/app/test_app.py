@@ -110,8 +110,10 @@ def test_a_recording_comes_back_as_page_and_label_files(app, place):
 
 
 @pytest.mark.parametrize(
-    "name", ["../a.wav", "..\\a.wav", "/etc/a.wav", "", "..", "a\n.wav", "C:a"]
-)
+    "name",
+    ["../a.wav", "..\\a.wav", "/etc/a.wav", "", "..", "a\n.wav", "C:a", "aux.wav", "Com1",
+     "nul .a.b", "a.wav.", "a.wav "],
+)  # fmt: skip
 def test_a_name_with_a_folder_in_it_is_refused(app, name):
     status, answer = send(app, name, b"content")
     assert status == 400
@@ -169,6 +171,28 @@ def test_only_so_many_recordings_are_kept(place):
         assert status == 400 and "2 recordings are here already" in answer["error"]
 
 
+def test_what_nobody_asks_for_makes_room(tmp_path):
+    class Work:
+        def segment(self, path, progress):
+            raise ValueError("a stand-in")
+
+    kept = jobs.Jobs(tmp_path, Work(), most=2)
+    stuck, failed = kept.new("stuck.wav"), kept.new("failed.wav")  # one never comes in whole
+    kept.start(failed)
+    hour = jobs.FORGOTTEN_SECONDS + 1
+    stuck.asked -= hour
+    failed.asked -= hour + 1
+    kept.get(failed.key)  # somebody looks at it
+    third = kept.new("third.wav")
+    assert kept.get(stuck.key) is None and stuck.cancelled.is_set() and not stuck.folder.exists()
+    with pytest.raises(jobs.UploadError, match="2 recordings are here already"):
+        kept.new("fourth.wav")
+    failed.asked -= hour
+    kept.new("fourth.wav")
+    assert kept.get(failed.key) is None and kept.get(third.key) is third
+    kept.close()
+
+
 def test_three_people_at_once_are_served(app, place):
     content = (place / "a.wav").read_bytes()
     results = {}
@@ -204,6 +228,18 @@ def test_beyond_loopback_it_asks_for_a_token(place):
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
         assert b"What is heard when" in opener.open(url).read()
         assert b"What is heard when" in opener.open(bare).read()
+
+
+def test_any_address_of_this_machine_may_be_its_own(place):
+    try:
+        with command.listening("127.0.0.2", 0):
+            pass
+    except command.ArgumentError:
+        pytest.skip("this system has 127.0.0.1 only")
+    with served(place, "--host", "127.0.0.2", "--port", "0") as (url, *_):
+        assert url.startswith("http://127.0.0.2:")
+        assert ask(url)[0] == 200
+        assert ask(url, headers={"Host": "evil.example"})[0] == 403
 
 
 def test_an_address_that_cannot_be_listened_on_is_named(app):
