@@ -185,7 +185,7 @@ def smooth(
     transition: np.ndarray | None = None,
     priors: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Turn the probabilities of one recording into labels, by one of :data:`audioseg.SMOOTHINGS`.
+    """Turn the probabilities of one recording into labels, by one of ``audioseg.SMOOTHINGS``.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ from vggish.network import DENSE_LAYERS
 def shared_network(layers: Layers, *, hop_frames: int, count: int) -> openvino.Model:
     """Build VGGish for windows that share their first four convolutions.
 
-    The rows are those of :func:`vggish.fast._shared_blocks`, and so are the names.
+    The rows are those of ``vggish.fast._shared_blocks``, and so are the names.
 
     Returns
     -------

@@ -15,7 +15,7 @@ from vggish.frontend import SAMPLE_RATE
 from vggish.mini.singing import SCALES, Tune, random_tune, sing_line
 from vggish.mini.voice import lively
 
-__all__ = ["hear", "lively", "sing_over"]
+__all__ = ["chroma", "hear", "lively", "onset_strength", "sing_over"]
 
 KEYS = (  # major, minor
     (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),

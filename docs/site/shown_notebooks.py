@@ -17,7 +17,7 @@ SAME = "same-as-base"  # the tag of a cell that an answer has from the base note
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # files that have a page of their own
 PAGES = {
-    "02-feature-extraction-vggish_embedding.py": "docs/02-feature-extraction.md",
+    "02-feature-extraction-vggish_embedding.py": "docs/02-sound-to-embeddings.md",
     "feat_ext.py": "docs/reference/modules/feat_ext.rst",
 }
 
