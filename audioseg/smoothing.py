@@ -200,7 +200,8 @@ def smooth(
     seconds : float
         For ``median`` and ``minimum``.
     evidence, transition, priors
-        For ``viterbi``, which gets the priors to the power of :data:`PRIOR_WEIGHT`.
+        For ``viterbi``, which gets the priors to the power of :data:`PRIOR_WEIGHT`, and finds no
+        class whose prior is 0: TRN does not say what it sounds like.
 
     Returns
     -------
@@ -221,14 +222,17 @@ def smooth(
             raise SmoothingError(
                 "viterbi needs the transition probabilities and the priors of TRN: give both."
             )
-        weight = weights(len(probabilities), hop_seconds=hop_seconds)
-        return viterbi(
-            probabilities,
-            np.asarray(transition),
-            np.power(priors, PRIOR_WEIGHT),
+        priors = np.asarray(priors)
+        known = np.flatnonzero(priors > 0)
+        transition = np.asarray(transition)[np.ix_(known, known)]
+        found = viterbi(
+            np.asarray(probabilities)[:, known],
+            transition / transition.sum(axis=1, keepdims=True),
+            priors[known] ** PRIOR_WEIGHT,
             evidence=evidence,
-            weight=weight,
+            weight=weights(len(probabilities), hop_seconds=hop_seconds),
         )
+        return known[found]
     if method == "median":
         probabilities = median(probabilities, seconds=seconds, hop_seconds=hop_seconds)
     labels = np.asarray(probabilities).argmax(axis=1)

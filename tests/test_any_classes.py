@@ -117,6 +117,6 @@ def test_one_class_or_twenty_one_are_refused(tmp_path, monkeypatch, capsys):
         recording(tmp_path / "field", f"r{number}", kinds, kinds, number)
     own = ["corpus", "--own", "field", "--name", "mine", "--workers", "1"]
     assert main(own) == 1
-    assert "there are 21 beside 'noise', where 1 to 20 are possible" in capsys.readouterr().err
+    assert "there are 21 besides 'noise', but 1 to 20 are possible" in capsys.readouterr().err
     assert main([*own, "--classes", "noise"]) == 1
     assert not (tmp_path / "data/mine/corpus.json").exists()

@@ -30,6 +30,7 @@ import soundfile as sf
 import tensorflow as tf
 
 from vggish.download import sha256_of
+from vggish.errors import SentenceError
 from vggish.frontend import SAMPLE_RATE, WINDOW_FRAMES, log_mel
 from vggish.graph import LEVELS, Calibrated, round_weights
 
@@ -192,6 +193,11 @@ def make_statistic(audio: Path, path: Path, seconds: float = 10, files: int = 8)
         Of each file.
     files : int
         Of each package and role.
+
+    Raises
+    ------
+    BankError
+        If the folder lacks sounds of a role.
     """
     # what only this needs
     from sklearn.cluster import MiniBatchKMeans
@@ -201,7 +207,7 @@ def make_statistic(audio: Path, path: Path, seconds: float = 10, files: int = 8)
 
     random = np.random.default_rng(0)
     sounds: dict[str, list[np.ndarray]] = {}
-    for role, package, pattern in bank.read_sources():
+    for role, package, pattern in bank.unpacked(audio):
         openers = [
             opener for name, opener in bank.audio_files(audio / package) if re.search(pattern, name)
         ]
@@ -210,6 +216,12 @@ def make_statistic(audio: Path, path: Path, seconds: float = 10, files: int = 8)
                 samples = bank.decode(source, seconds)
                 if len(samples) > SAMPLE_RATE:
                     sounds.setdefault(role, []).append(normalize(samples / 32768))
+    for role in bank.ROLES:
+        if role not in sounds:
+            raise bank.BankError(
+                f"{audio} holds no file with {role} that can be read and lasts a second: unpack "
+                "its packages again, or more of them."
+            )
     spectrograms = []
     for role, heard in sounds.items():
         for samples in heard:
@@ -233,7 +245,7 @@ def make_statistic(audio: Path, path: Path, seconds: float = 10, files: int = 8)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run ``python -m vggish.calibration``."""
+    """Run ``python -m vggish.calibration``; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m vggish.calibration",
         description="Make the statistic of real audio that 8-bit networks are calibrated on.",
@@ -243,7 +255,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, default=STATISTIC_PATH, help="the file to write")
     options = parser.parse_args(arguments)
-    make_statistic(options.audio, options.out)
+    try:
+        make_statistic(options.audio, options.out)
+    except SentenceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

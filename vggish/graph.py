@@ -11,9 +11,10 @@ computed in float32: right, but slow.
 from __future__ import annotations
 
 import os
-import warnings
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import NamedTuple
 
@@ -268,7 +269,7 @@ def has_matrix_units() -> bool:
 def check_precision(precision: str) -> None:
     """Raise an error if this machine cannot compute in bfloat16 or int8, or would be no faster.
 
-    int8 on a processor without VNNI is correct but slow, so there is only a warning.
+    int8 on a processor without VNNI is correct but slow, so it is only noted.
     """
     need_openvino()
     if precision == "bfloat16" and not has_matrix_units():
@@ -276,8 +277,9 @@ def check_precision(precision: str) -> None:
             "bfloat16 would be no faster than float32 here, as this processor has no matrix units "
             "(AMX): take float32, or int8."
         )
-    if precision == "int8" and not multiplies_exactly():
-        warnings.warn(
-            "this processor has no VNNI, so int8 is slower here than float32 would be.",
-            stacklevel=3,
+    by_worker = parent_process() is not None  # the process that started it says the same
+    if precision == "int8" and not multiplies_exactly() and not by_worker:
+        print(
+            "note: this processor has no VNNI, so int8 is slower here than float32 would be.",
+            file=sys.stderr,
         )

@@ -18,6 +18,7 @@ In bfloat16, the same graph without rounding is worth it only on processors that
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
@@ -214,7 +215,7 @@ def openvino_chunks(
     -------
     callable
         From the frames of a chunk, (hop_frames (batch_size - 1) + 96, 64), to the embeddings of
-        its windows, float32 (batch_size, 128).
+        its windows, float32 (batch_size, 128). Several threads may call it at once.
     """
     need_openvino()
     if exact is None:
@@ -225,10 +226,13 @@ def openvino_chunks(
         network = shared_network(layers, hop_frames=hop_frames, count=batch_size)
     else:
         network = plain_network(model, layers, count=batch_size)
-    request = compiled(network, precision, threads).create_infer_request()
+    ready = compiled(network, precision, threads)
+    own = threading.local()  # a request holds one chunk at a time, so each thread has its own
 
     def run(frames: np.ndarray) -> np.ndarray:
+        if not hasattr(own, "request"):
+            own.request = ready.create_infer_request()
         given = frames if shares else windows(frames, hop_frames=hop_frames)
-        return request.infer([np.ascontiguousarray(given, np.float32)])[0].copy()
+        return own.request.infer([np.ascontiguousarray(given, np.float32)])[0].copy()
 
     return run

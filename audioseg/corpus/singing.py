@@ -15,7 +15,7 @@ from vggish.frontend import SAMPLE_RATE
 from vggish.mini.singing import SCALES, Tune, random_tune, sing_line
 from vggish.mini.voice import lively
 
-__all__ = ["chroma", "hear", "lively", "onset_strength", "sing_over", "sung_line"]
+__all__ = ["chroma", "hear", "lively", "onset_strength", "sing_over"]
 
 KEYS = (  # major, minor
     (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
@@ -89,25 +89,6 @@ def onset_strength(music: np.ndarray) -> np.ndarray:
 def _magnitudes(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
     """Return the spectrogram (bins, frames) of Hann windows centred on every hop."""
     return np.abs(scipy.signal.stft(samples, nperseg=window, noverlap=window - hop)[2])
-
-
-def sung_line(count: int, phrases: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Sing phrases without accompaniment, with rests between, until the time is filled.
-
-    Parameters
-    ----------
-    count : int
-        How many samples.
-    phrases : sequence of np.ndarray [shape=(samples,)]
-        Speech of one voice at 16 kHz, in [-1, 1].
-    rng : np.random.Generator
-
-    Returns
-    -------
-    np.ndarray [shape=(count,), dtype=float64]
-        The line, of RMS 1 where it is sung; zeros if nothing in the phrases can be sung.
-    """
-    return sing_line(count, phrases, rng)
 
 
 def sing_over(

@@ -109,9 +109,15 @@ def split_by_group(
     for recording, group in group_of.items():
         length[group] += seconds[recording]
     home = deal(length, OWN_SHARES, home)
-    if set(home.values()) != set(OWN_SHARES):
+    empty = [split for split in OWN_SHARES if split not in home.values()]
+    if empty and len(home) < len(OWN_SHARES):
         raise CorpusError(
             f"{len(home)} groups cannot be split into {', '.join(OWN_SHARES)}: at least 3 are "
             f"needed, so that no speaker or site is in two splits; {remedy}."
+        )
+    if empty:
+        raise CorpusError(
+            f"no group is in {' or '.join(empty)}: give it one in the column split, or leave the "
+            "split of some groups open."
         )
     return {recording: home[group] for recording, group in group_of.items()}, group_of

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from audioseg.files import replacing
 from audioseg.show.pictures import GOAL, TRAINING, VALIDATION
 from audioseg.training import runs
-from audioseg.training.choice import choose
+from audioseg.training.choice import by_corpus, choose
 
 CHART = "board.png"
 COLUMNS = (
@@ -51,14 +51,6 @@ def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
     table.columns.name, table.index.name = "run", None
     lines = table.to_string(header=[f" {title}" for title in titles]).splitlines()
     return "\n".join(line.rstrip() for line in lines)
-
-
-def by_corpus(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Group the runs by the recordings they were scored on; scores compare only within a group."""
-    groups: dict[Any, list] = {}
-    for row in rows:
-        groups.setdefault(row.get("corpus"), []).append(row)
-    return list(groups.values())
 
 
 def chart(rows: Sequence[Mapping[str, Any]]) -> Any:

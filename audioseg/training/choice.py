@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,29 +12,62 @@ from audioseg.smoothing import smooth
 from audioseg.training.scores import frame_scores, macro_f1_error
 
 
+def recordings_of(val: Any) -> np.ndarray:
+    """Return which recording each window is of, [shape=(n,)].
+
+    Where something was left out of a recording, :class:`~audioseg.features.dataset.Frames` hold it
+    as several of one name. Here these count as one.
+
+    Parameters
+    ----------
+    val : audioseg.features.dataset.Frames
+    """
+    names = getattr(val, "names", None) or range(int(val.recording.max(initial=0)) + 1)
+    return np.cumsum([0, *(a != b for a, b in pairwise(names))])[val.recording]
+
+
+def clips_of(recording: np.ndarray, *, step: int) -> np.ndarray:
+    """Return the numbers of every ``step``-th window of each recording, from its first on.
+
+    Parameters
+    ----------
+    recording : np.ndarray [shape=(n,), dtype=int]
+        Which recording each window is of, one recording after the other.
+    step : int
+        Windows from one to the next.
+
+    Returns
+    -------
+    np.ndarray [shape=(clips,), dtype=int]
+        At least one of each recording.
+    """
+    first = np.searchsorted(recording, recording, side="left")
+    return np.flatnonzero((np.arange(len(recording)) - first) % step == 0)
+
+
 def val_scores(
-    label: np.ndarray,
-    recording: np.ndarray,
+    val: Any,
     probabilities: np.ndarray,
-    alone: np.ndarray,
     config: Mapping[str, Any],
     *,
-    step: int,
+    clips: np.ndarray,
+    alone: np.ndarray,
 ) -> dict[str, float]:
     """Score a network on VAL as ``audioseg segment`` would use it, for a run's ``metrics.json``.
 
     Parameters
     ----------
-    label, recording : np.ndarray [shape=(n,), dtype=int]
-        The class and the recording of each window of VAL.
+    val : audioseg.features.dataset.Frames
+        VAL.
     probabilities : np.ndarray [shape=(n, classes)]
         What the network says of each window in its recording.
-    alone : np.ndarray [shape=(ceil(n / step), classes)]
-        What it says of every ``step``-th window if there is nothing around it: clips of a second.
     config : mapping
         The run's ``config.json``, for ``hop_seconds``, ``priors`` and ``transitions``.
-    step : int
-        Windows from one clip to the next.
+    clips : np.ndarray [shape=(clips,), dtype=int]
+        Windows to score as clips of a second, at least one of each of :func:`recordings_of`; see
+        :func:`clips_of`.
+    alone : np.ndarray [shape=(clips, classes)]
+        What the network says of each clip: of the window with nothing around it.
 
     Returns
     -------
@@ -42,8 +76,8 @@ def val_scores(
         (``val_short_…``); ``val_score_error``, the standard error of :func:`val_score`.
     """
     count = probabilities.shape[1]
-    smoothed = np.empty(len(label), np.int64)
-    for inside in _each(recording):
+    smoothed = np.empty(len(val.label), np.int64)
+    for inside in _each(val.recording):
         smoothed[inside] = smooth(
             probabilities[inside],
             "viterbi",
@@ -51,16 +85,17 @@ def val_scores(
             transition=config["transitions"],
             priors=config["priors"],
         )
-    whole = label, smoothed, recording
-    clips = label[::step], alone.argmax(axis=1), recording[::step]
+    recording = recordings_of(val)
+    whole = val.label, smoothed, recording
+    short = val.label[clips], alone.argmax(axis=1), recording[clips]
     scores = {}
-    for name, (reference, estimate, _) in {"smoothed": whole, "short": clips}.items():
+    for name, (reference, estimate, _) in {"smoothed": whole, "short": short}.items():
         found = frame_scores(reference, estimate, classes=count)
         scores[f"val_{name}_accuracy"] = found.accuracy
         scores[f"val_{name}_macro_f1"] = found.macro_f1
     confusions = [
         np.stack([frame_scores(a[one], b[one], classes=count).confusion for one in _each(where)])
-        for a, b, where in (whole, clips)
+        for a, b, where in (whole, short)
     ]
     return scores | {"val_score_error": macro_f1_error(confusions)}
 
@@ -80,6 +115,14 @@ def val_score(metrics: Mapping[str, Any]) -> float:
     return (whole + metrics.get("val_short_macro_f1", whole)) / 2
 
 
+def by_corpus(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Group the runs by the recordings they were scored on; scores compare only within a group."""
+    groups: dict[Any, list] = {}
+    for row in rows:
+        groups.setdefault(row.get("corpus"), []).append(row)
+    return list(groups.values())
+
+
 def choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Choose a run by VAL: the smallest network among those that VAL cannot tell from the best.
 
@@ -91,7 +134,7 @@ def choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     Parameters
     ----------
     rows : sequence of mapping
-        Runs on one corpus, as :func:`audioseg.training.runs.table` returns them.
+        Runs on one corpus, of those that :func:`audioseg.training.runs.table` returns.
 
     Returns
     -------

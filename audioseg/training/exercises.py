@@ -13,6 +13,7 @@ import numpy as np
 
 from audioseg.training.fields import CONFIG, FOLDER, METRICS, RunError, read
 
+LONGEST_SHOWN = 60  # letters
 COURSE_RUN = r"03-training-(00-keras_2mlp_clsw0|9\d-\w+)$"
 
 
@@ -35,8 +36,13 @@ def check(answer: Any, right: Any, *, within: float = 0.0, hint: str = "") -> No
     elif _equal(answer, right, within):
         print("Right.")
     else:
-        shown = "That" if np.size(answer) > 4 else repr(answer)
-        print(f"Not yet: {shown} is not it. {hint}".strip())
+        print(f"Not yet: {_shown(answer)} is not it. {hint}".strip())
+
+
+def _shown(answer: Any) -> str:
+    """Return a short answer as it is."""
+    text = repr(answer)
+    return text if len(text) <= LONGEST_SHOWN and "\n" not in text else "That"
 
 
 def _equal(answer: Any, right: Any, within: float) -> bool:
@@ -46,7 +52,7 @@ def _equal(answer: Any, right: Any, within: float) -> bool:
             return bool(answer == right)
         apart = np.abs(np.subtract(answer, right, dtype=float))
         return np.shape(answer) == np.shape(right) and bool(np.all(apart <= within))
-    except (TypeError, ValueError):  # nothing that can be compared
+    except Exception:  # nothing that can be compared, whatever it is
         return False
 
 
@@ -79,7 +85,7 @@ def _will_do(run: dict[str, Any], fits: Callable[[dict[str, Any]], bool]) -> boo
     """Ask about a run, which may lack what is asked about."""
     try:
         return bool(fits(run))
-    except (KeyError, TypeError):
+    except Exception:
         return False
 
 

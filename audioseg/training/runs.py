@@ -13,7 +13,6 @@ import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +21,14 @@ import numpy as np
 from audioseg.files import replacing
 from audioseg.labels import IGNORED, Classes
 from audioseg.show import pictures
-from audioseg.training.choice import choose, val_score, val_scores
+from audioseg.training.choice import (
+    by_corpus,
+    choose,
+    clips_of,
+    recordings_of,
+    val_score,
+    val_scores,
+)
 from audioseg.training.context import input_shape, probabilities_alone, probabilities_of
 from audioseg.training.fields import CONFIG, FOLDER, INPUTS, METRICS, TEST, RunError, read
 from audioseg.training.notebook import claim, compared, difference
@@ -71,12 +77,8 @@ def corpus_of(val: Any) -> str:
         64 hexadecimal digits.
     """
     known = val.label != IGNORED
-    # a recording from which something was left out stands there as several of one name
-    names = getattr(val, "names", None) or range(int(val.recording.max(initial=0)) + 1)
-    number = np.cumsum([0, *(a != b for a, b in pairwise(names))])
-    return hashlib.sha256(
-        number[val.recording][known].tobytes() + val.label[known].tobytes()
-    ).hexdigest()
+    recording = recordings_of(val)
+    return hashlib.sha256(recording[known].tobytes() + val.label[known].tobytes()).hexdigest()
 
 
 def transitions(labels: np.ndarray, recording: np.ndarray, *, classes: int) -> np.ndarray:
@@ -184,7 +186,8 @@ def save(
         answer = probabilities_of(stored, getattr(val, input), val.recording)
         scores = frame_scores(val.label, answer.argmax(axis=1), classes=count)
         step = max(1, round(SHORT_SECONDS / float(val.hop_seconds)))
-        alone = probabilities_alone(stored, getattr(val, input)[::step])
+        clips = clips_of(recordings_of(val), step=step)
+        alone = probabilities_alone(stored, getattr(val, input)[clips])
         seen = list(history.get("val_accuracy", [])) or [scores.accuracy]
         if min(abs(value - scores.accuracy) for value in seen) > AGREEMENT:
             raise RunError(
@@ -205,7 +208,7 @@ def save(
             "val_accuracy": scores.accuracy,
             "val_majority_share": float(np.mean(val.label == priors.argmax())),
             "val_macro_f1": scores.macro_f1,
-            **val_scores(val.label, val.recording, answer, alone, config, step=step),
+            **val_scores(val, answer, config, clips=clips, alone=alone),
             "val_balanced_accuracy": scores.balanced_accuracy,
             "val_f1": dict(zip(classes.names, scores.f1.tolist(), strict=True)),
             "seconds": round(float(seconds), 1),
@@ -219,9 +222,15 @@ def save(
         figure = pictures.confusion(scores.confusion, classes, title=title)
         figure.savefig(aside / "confusion.png", dpi=110)
         plt.close(figure)
-        if place.exists():
-            place.replace(Path(beside) / "old")
-        aside.replace(place)
+        old = Path(beside) / "old"
+        try:
+            if place.exists():
+                place.replace(old)
+            aside.replace(place)
+        except BaseException:  # an interruption, too, leaves the run that was there
+            if old.exists() and not place.exists():
+                old.replace(place)
+            raise
     return metrics
 
 
@@ -333,7 +342,7 @@ def best(
     Raises
     ------
     RunError
-        If there is none.
+        If there is none, or the best ones on several corpora cannot be compared.
     """
     rows = table(folder)
     fitting = [
@@ -345,7 +354,13 @@ def best(
     if not fitting:
         why = " on this corpus and its embeddings" if rows else ""
         raise RunError(f"{folder} holds no run{why} yet: run one of the 03 notebooks first.")
-    return choose(fitting)["name"]
+    chosen = [choose(group)["name"] for group in by_corpus(fitting)]
+    if len(chosen) > 1:
+        raise RunError(
+            f"{folder} holds runs on {len(chosen)} corpora, whose scores cannot be compared: name "
+            f"one with --run (the best on each: {', '.join(chosen)})."
+        )
+    return chosen[0]
 
 
 def write_test(place: str | os.PathLike, scores: Mapping[str, Any]) -> None:

@@ -102,6 +102,19 @@ def test_a_recording_of_one_window_gets_what_the_network_says(seed, evidence):
     assert labels.tolist() == [answer[0].argmax()]
 
 
+def test_viterbi_finds_no_class_that_trn_lacks():
+    """Divided by a prior of 0, the faintest probability would outweigh all others."""
+    labels = np.repeat([0, 1, 0], 30)
+    answer = np.where(np.arange(3) == labels[:, None], 0.89, 0.1)
+    answer[:, 2] = 0.01
+    switch = transitions(labels, np.zeros(90, dtype=int), classes=3)
+    how = {"hop_seconds": HOP, "transition": switch}
+    found = smoothing.smooth(answer, "viterbi", priors=[0.6, 0.4, 0], **how)
+    assert found.tolist() == labels.tolist()
+    first = smoothing.smooth(answer[:, ::-1], "viterbi", priors=[0, 0.4, 0.6], **how)
+    assert set(first.tolist()) == {1, 2}  # the numbers of the classes stay
+
+
 @given(st.lists(st.integers(0, 3), max_size=80), st.integers(0, 12))
 def test_minimum_duration_leaves_nothing_shorter(labels, frames):
     smooth = smoothing.minimum_duration(

@@ -63,6 +63,35 @@ def read_sources() -> list[tuple[str, str, str]]:
         return [tuple(row.values()) for row in csv.DictReader(file)]
 
 
+def unpacked(audio: Path) -> list[tuple[str, str, str]]:
+    """Return the sources whose packages are in a folder.
+
+    Parameters
+    ----------
+    audio : Path
+        As for :func:`collect`.
+
+    Returns
+    -------
+    list of (role, package, pattern)
+
+    Raises
+    ------
+    BankError
+        If a role has no package there.
+    """
+    sources = read_sources()
+    there = [source for source in sources if (audio / source[1]).is_dir()]
+    for role in ROLES:
+        if role not in {source[0] for source in there}:
+            raise BankError(
+                f"{audio} holds no package with {role}: unpack at least one of "
+                f"{', '.join(source[1] for source in sources if source[0] == role)} there, with "
+                f"`dpkg -x PACKAGE.deb {audio}/PACKAGE`."
+            )
+    return there
+
+
 def audio_files(package: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     """Walk the sound files of an unpacked package, including those inside a game's archives.
 
@@ -135,16 +164,7 @@ def collect(audio: Path, cache: Path) -> None:
         If a role has no package there.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    sources = read_sources()
-    jobs = [job for job in sources if (audio / job[1]).is_dir()]
-    for role in ROLES:
-        if role not in {job[0] for job in jobs}:
-            raise BankError(
-                f"{audio} holds no package with {role}: unpack at least one of "
-                f"{', '.join(job[1] for job in sources if job[0] == role)} there, with "
-                f"`dpkg -x PACKAGE.deb {audio}/PACKAGE`."
-            )
-    for role, package, pattern in tqdm(jobs, desc="packages", unit="package"):
+    for role, package, pattern in tqdm(unpacked(audio), desc="packages", unit="package"):
         index_path = cache / f"{role}-{package}.json"
         if index_path.exists():
             continue

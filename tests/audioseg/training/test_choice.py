@@ -1,10 +1,12 @@
 """Which run VAL chooses."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from audioseg.training.choice import choose, val_score, val_scores
+from audioseg.training.choice import choose, clips_of, recordings_of, val_score, val_scores
 from audioseg.training.scores import frame_scores, macro_f1_error
 
 CONFIG = {
@@ -20,12 +22,37 @@ def test_scores_are_of_what_segment_answers():
     recording = np.repeat([0, 1, 2, 3], 1000)
     right = np.where(rng.random(len(label)) < 0.8, 0.9, 0.2)  # flickers: every fifth is wrong
     probabilities = np.where(np.arange(2) == label[:, None], right[:, None], 1 - right[:, None])
-    scores = val_scores(label, recording, probabilities, probabilities[::8], CONFIG, step=8)
+    val = SimpleNamespace(label=label, recording=recording)
+    each = clips_of(recording, step=8)
+    scores = val_scores(val, probabilities, CONFIG, clips=each, alone=probabilities[each])
     frames = f1_score(label, probabilities.argmax(axis=1), average="macro")
     assert scores["val_smoothed_macro_f1"] > 0.95 > 0.85 > frames
     clips = f1_score(label[::8], probabilities[::8].argmax(axis=1), average="macro")
     assert scores["val_short_macro_f1"] == pytest.approx(clips)
     assert 0 < scores["val_score_error"] < 0.1
+
+
+def test_each_recording_has_a_clip_however_short_it_is():
+    recording = np.repeat([0, 1, 2], [20, 3, 5])
+    assert clips_of(recording, step=8).tolist() == [0, 8, 16, 20, 23]
+    assert clips_of(recording[:0], step=8).tolist() == []
+
+
+def test_the_pieces_of_a_recording_are_one_draw():
+    """What is left out in the middle of a recording does not make two of it."""
+    label = np.repeat([0, 1, 0, 1], 40)
+    said = np.repeat([1, 1, 0, 1], 40)  # the first quarter is wrong
+    probabilities = np.where(np.arange(2) == said[:, None], 0.9, 0.1)
+
+    def error(names):
+        val = SimpleNamespace(label=label, recording=np.repeat(range(4), 40), names=names)
+        clips = clips_of(recordings_of(val), step=8)
+        found = val_scores(val, probabilities, CONFIG, clips=clips, alone=probabilities[clips])
+        return found["val_score_error"]
+
+    confusions = [[[0, 40], [0, 40]], [[40, 0], [0, 40]]]  # of two recordings, of two pieces each
+    assert error(("a", "a", "b", "b")) == pytest.approx(macro_f1_error([np.array(confusions)]))
+    assert error(("a", "b", "c", "d")) != pytest.approx(macro_f1_error([np.array(confusions)]))
 
 
 def test_the_error_of_recordings_that_are_all_alike_is_zero_and_grows_with_their_spread():
@@ -64,6 +91,8 @@ def test_runs_without_errors_or_sizes_are_ranked_by_score():
 def test_scores_ignore_what_is_not_scored():
     label = np.array([0, 1, -1, 1])
     probabilities = np.array([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1], [0.1, 0.9]])
-    scores = val_scores(label, np.zeros(4, int), probabilities, probabilities, CONFIG, step=1)
+    val = SimpleNamespace(label=label, recording=np.zeros(4, int))
+    clips = np.arange(4)
+    scores = val_scores(val, probabilities, CONFIG, clips=clips, alone=probabilities)
     assert scores["val_short_accuracy"] == 1
     assert frame_scores(label, probabilities.argmax(axis=1)).confusion.sum() == 3

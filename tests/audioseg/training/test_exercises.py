@@ -58,6 +58,31 @@ def test_wrong_answers_get_the_hint(answer, right, capsys):
     assert text.endswith("is not it. Count again.\n")
 
 
+@pytest.mark.parametrize("right", [3, [1, 2], {1}, "music", True, None])
+@pytest.mark.parametrize(
+    "answer", [[[1], [2, 3]], "many", {"a": 1}, np.array([None, 1]), object, [np.ones(3), None]]
+)
+def test_whatever_the_answer_is_it_does_not_stop_the_notebook(answer, right, capsys):
+    check(answer, right)
+    text = said(capsys)
+    assert text.startswith("Not yet: ") and text.endswith(" is not it.\n")
+    assert len(text) < 80
+
+
+def test_whatever_a_question_about_a_run_raises_it_does_not_stop_the_notebook(tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text(json.dumps(CONFIG))
+    metrics = {"val_accuracy": 0.9, "val_majority_share": 0.687, "val_macro_f1": 0.8}
+    (tmp_path / "mine" / "metrics.json").write_text(json.dumps(metrics))
+    for question in (
+        lambda run: run["network"]["layer"].units > 4,
+        lambda run: run["classes"][7] == "music",
+        lambda run: float(run["weights"]) > 0,
+    ):
+        check_run("more", question, folder=tmp_path)
+        assert said(capsys) == "Not yet: none of your 1 runs has more.\n"
+
+
 def test_without_an_answer_a_check_says_what_to_do(capsys):
     check(None, 1)
     assert "in place of None" in said(capsys)

@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -63,6 +64,42 @@ def test_a_run_is_replaced_as_a_whole(folder):
     runs.write_test("runs/r", {"tst_accuracy": 0.9})
     saved("runs/r")
     assert not (folder / "runs" / "r" / "test.json").exists()  # of the network that was there
+
+
+@pytest.mark.parametrize("stops_at", [1, 2])
+def test_an_interruption_leaves_the_run_that_was_there(folder, monkeypatch, stops_at):
+    before = saved("runs/r")
+    moved = []
+
+    def interrupted(path, target):
+        if "r" in (Path(path).name, Path(target).name):
+            moved.append(path)
+            if len(moved) == stops_at:
+                raise KeyboardInterrupt
+        return rename(path, target)
+
+    rename = Path.replace
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        saved("runs/r", history={"loss": [0.5], "val_accuracy": [1.0]})
+    assert runs.load("runs/r").metrics == before
+    assert [path.name for path in (folder / "runs").iterdir()] == ["r"]
+
+
+def test_short_recordings_and_pieces_of_one_are_scored_too(folder):
+    def cut(frames, lengths, names):
+        n = sum(lengths)
+        parts = {
+            key: getattr(frames, key)[-n:] for key in ("embedding", "audio_embedding", "label")
+        }
+        recording = np.repeat(np.arange(len(lengths)), lengths)
+        return SimpleNamespace(**parts, recording=recording, names=names, hop_seconds=0.12)
+
+    short = saved("runs/r", val=cut(VAL, [20, 3, 5], ("a", "b", "c")))
+    assert short["val_short_accuracy"] == 1.0
+    pieces = saved("runs/r", val=cut(VAL, [20, 3, 5], ("a", "a", "b")))
+    assert pieces["val_short_accuracy"] == 1.0
+    assert pieces["corpus"] != short["corpus"]
 
 
 def test_inputs_changed_outside_the_network_are_found(folder):
@@ -134,9 +171,12 @@ def test_the_best_run_is_the_best_on_val(folder):
         metrics |= {"val_accuracy": 0.9, "val_majority_share": 0.687, "corpus": corpus}
         (place / "metrics.json").write_text(json.dumps(metrics))
     runs.write_test(folder / "runs" / "a", {"tst_accuracy": 0.7})
-    assert runs.best() == "c"
-    assert runs.best(weights_sha256="1") == "b"
-    assert runs.best(corpus="x") == "a"
+    assert runs.best(corpus="y") == "c"
+    assert runs.best(weights_sha256="1", corpus="y") == "b"
+    assert runs.best(corpus="x") == runs.best(weights_sha256="1", corpus="x") == "a"
+    assert runs.best(weights_sha256="2") == "c"
+    with pytest.raises(runs.RunError, match=r"on 2 corpora.* name one with --run \(.*: c, a\)"):
+        runs.best()
     assert [row["name"] for row in runs.table()] == ["c", "b", "a"]
     assert runs.table()[2]["tst_accuracy"] == 0.7
     with pytest.raises(runs.RunError, match="no run on this corpus and its embeddings"):

@@ -1,6 +1,7 @@
 """The bank that `mini` learns from, and the steps of its training, on sounds made here."""
 
 import io
+import shutil
 import zipfile
 
 import keras
@@ -9,6 +10,7 @@ import pytest
 import soundfile as sf
 from rounding import sums
 
+from vggish import calibration
 from vggish.frontend import SAMPLE_RATE, WINDOW_SAMPLES
 from vggish.mini import bank, mixing
 from vggish.mini import train as train_mini
@@ -77,6 +79,28 @@ def test_a_role_without_packages_is_refused(audio, tmp_path):
     (audio / "songs").rmdir()
     with pytest.raises(bank.BankError, match="no package with music: unpack at least one of songs"):
         bank.collect(audio, tmp_path / "cache")
+
+
+def test_a_statistic_without_sounds_of_a_role_is_refused_in_one_sentence(audio, tmp_path, capsys):
+    for name, hertz in (("music", 440), ("sfx", 2000)):
+        (audio / "songs" / name).mkdir()
+        sf.write(audio / "songs" / name / "long.wav", tone(hertz), SAMPLE_RATE)
+    wanted = [str(audio), "--out", str(tmp_path / "statistic.npz")]
+    assert calibration.main(wanted) == 0
+    (tmp_path / "statistic.npz").unlink()
+    capsys.readouterr()
+    shutil.rmtree(audio / "songs" / "music")
+    assert calibration.main(wanted) == 1
+    assert capsys.readouterr().err.startswith(
+        f"error: {audio} holds no file with music that can be read and lasts a second: "
+    )
+    shutil.rmtree(audio / "songs")
+    assert calibration.main(wanted) == 1
+    assert capsys.readouterr().err.startswith(f"error: {audio} holds no package with music: ")
+    shutil.rmtree(audio)
+    assert calibration.main(wanted) == 1
+    assert capsys.readouterr().err.startswith(f"error: {audio} holds no package with speech: ")
+    assert not (tmp_path / "statistic.npz").exists()
 
 
 def test_the_voices_of_a_split_sing_for_it_alone(audio, tmp_path):

@@ -1,0 +1,29 @@
+"""Who is in which split, of a corpus of one's own."""
+
+import pandas as pd
+import pytest
+
+from audioseg.corpus.sound import CorpusError
+from audioseg.corpus.splitting import split_by_group
+
+REMEDY = "add more recordings"
+
+
+def split(groups, splits):
+    """Split recordings of a minute each, one of each group."""
+    table = pd.DataFrame({"group": groups, "split": splits}, index=groups)
+    return split_by_group(dict.fromkeys(groups, 60.0), table, REMEDY)[0]
+
+
+def test_a_split_that_is_left_empty_by_hand_is_named():
+    voices = [f"voice {i}" for i in range(10)]
+    with pytest.raises(CorpusError, match=r"^no group is in TST: .* column split"):
+        split(voices, ["TRN"] * 7 + ["VAL"] * 3)
+    with pytest.raises(CorpusError, match=r"^no group is in VAL or TST: "):
+        split(voices, ["TRN"] * 10)
+    assert set(split(voices, ["TRN"] * 7 + ["VAL"] * 2 + [""]).values()) == {"TRN", "VAL", "TST"}
+
+
+def test_too_few_groups_are_counted():
+    with pytest.raises(CorpusError, match=r"^2 groups cannot be split .* at least 3 .* add more"):
+        split(["anna", "bert"], ["", ""])
