@@ -128,8 +128,10 @@ lock: $(READY) ## recompile requirements.txt and requirements-site.txt
 board: $(READY) ## compare the runs so far
 	@$(BIN)/audioseg board
 
-clean: ## remove what the series produced, keep downloads
-	@rm -rf data/on-hold data/conversations data/conversations-new data/who-speaks runs executed segmented site docs/figures docs/reference/modules
+# neither corrections in segmented/, nor the run of a notebook of the reader's, can be made again
+clean: ## remove the course's corpora and runs, executed/ and site/; keep downloads, your runs, segmented/
+	@rm -rf data/on-hold data/conversations data/conversations-new data/who-speaks executed site docs/figures docs/reference/modules
+	@rm -rf runs/board.png $(addprefix runs/,$(NOTEBOOK_03) $(ANSWERS))
 
 # A notebook is run as it stands, into executed/: the one in this folder is the reader's. Its
 # kernel talks encrypted, or it would warn that it does not.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from audioseg.errors import ArgumentError, CourseError
@@ -14,7 +14,6 @@ from audioseg.features.command import report
 from audioseg.features.dataset import load_split, read_dataset
 from audioseg.segmentation import evaluation
 from audioseg.training import context, runs
-from vggish.embedding import load_embedding
 
 EXECUTED = Path("executed")
 BEFORE = ".before"  # of runs/: the run as it was
@@ -67,7 +66,7 @@ def check_weights(corpus: Path, weights: str | None = None) -> None:
     made = f"{corpus / 'embeddings'} was made with {name} ({expected[:12]})"
     if weights is None and name not in ("audioset", "mini"):
         raise ArgumentError(f"{made}, a checkpoint of your own: name its file with --weights.")
-    found = load_embedding(weights or name).sha256
+    found = _source(dataset, weights).load().sha256
     if found != expected:
         raise ArgumentError(
             f"{made}, but {weights or name} is {found[:12]}: name the right one with --weights, or "
@@ -78,12 +77,16 @@ def check_weights(corpus: Path, weights: str | None = None) -> None:
 def extract(corpus: Path, weights: str | None = None) -> list[dict]:
     """Extract what is new in a corpus, with the settings of the rest; return what failed."""
     dataset = read_dataset(corpus / "embeddings")
-    source = extraction.Source(
-        weights or dataset["weights"], dataset["precision"], dataset["batch_size"]
-    )
+    source = _source(dataset, weights)
     summary = extraction.run(corpus, source=source, hop_seconds=dataset["hop_seconds"])
     report(summary)
     return summary.failed
+
+
+def _source(dataset: Mapping, weights: str | None) -> extraction.Source:
+    return extraction.Source(
+        weights or dataset["weights"], dataset["precision"], dataset["batch_size"]
+    )
 
 
 def on_tst(place: Path, corpus: Path) -> dict[str, str | float]:
