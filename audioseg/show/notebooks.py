@@ -22,7 +22,7 @@ def cell_map(status: Mapping[str, str]) -> Figure:
     Parameters
     ----------
     status : mapping of str to str
-        As :func:`audioseg.training.runs.compared` returns it.
+        As :func:`audioseg.training.notebook.compared` returns it.
 
     Returns
     -------

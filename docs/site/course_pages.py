@@ -52,10 +52,19 @@ def skip_numbered(
     return True if (getattr(thing, "__doc__", None) or "").startswith("Alias for field") else None
 
 
+def name_folded_cells(
+    app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None
+) -> None:
+    """Let a folded cell be called what is written on it: MyST-NB gives all of them one name."""
+    if "body" in context:
+        context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
+
+
 def setup(app: Sphinx) -> dict:
     """Tell Sphinx what is here."""
     app.connect("builder-inited", keep_files_inside, priority=900)
     app.connect("source-read", read)
+    app.connect("html-page-context", name_folded_cells)
     app.connect("autodoc-skip-member", skip_numbered)
     app.add_directive("cell-output", CellOutput)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

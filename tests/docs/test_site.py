@@ -15,7 +15,7 @@ AXE = SITE / ".axe" / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = {
     "start": "docs/index.html",
     "01": "01-data-acquisition-analysis-splitting.html",
-    "02": "docs/02-feature-extraction.html",
+    "02": "docs/02-sound-to-embeddings.html",
     "03-00": "03-training-00-keras_2mlp_clsw0.html",
     "03-90": "03-training-90-explaining_0687.html",
     "04": "04-testing-and-application.html",
