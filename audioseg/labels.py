@@ -7,7 +7,6 @@ has the format that Audacity imports and exports, one ``start<TAB>end<TAB>label`
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
@@ -20,6 +19,7 @@ import numpy as np
 
 from audioseg.errors import CourseError
 from audioseg.files import replacing
+from audioseg.spelling import plain, spelling
 
 # Audacity rounds to a microsecond, people drag by eye: overlaps below this are mended, not refused
 TOLERANCE_SECONDS = 0.01
@@ -170,33 +170,6 @@ def write_classes(corpus: str | os.PathLike, classes: Classes) -> None:
     if not path.exists() or path.read_bytes() != text.encode():
         with replacing(path) as aside:
             aside.write_text(text, encoding="utf-8", newline="\n")
-
-
-def spelling(label: str, names: Iterable[str]) -> str | None:
-    """Return the name that a label is most likely a misspelling of, or None.
-
-    Capitals and blanks do not count. Numbers and a last letter tell things apart, so ``voice 2``
-    is not taken for ``voice 1``, nor ``site a`` for ``site b``.
-    """
-    others = [name for name in names if name != label]
-    known = {plain(name): name for name in others}
-    if plain(label) in known:
-        return known[plain(label)]
-    close = difflib.get_close_matches(plain(label), known, n=1, cutoff=0.82)
-    if not close or _stem(close[0]) == _stem(plain(label)):
-        return None
-    return known[close[0]]
-
-
-def plain(label: str) -> str:
-    """Return a label in a form for comparing: in lower case, with a blank for each ``_``."""
-    return " ".join(label.casefold().replace("_", " ").split())
-
-
-def _stem(label: str) -> str:
-    """Return a label without its numbers and without a single letter at its end."""
-    letters = "".join(c for c in label if not c.isdigit())
-    return letters[:-1].rstrip() if letters[-2:-1] in (" ", "-") else letters
 
 
 def read_label_track(

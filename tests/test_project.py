@@ -13,7 +13,10 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 # the course's own; others are the reader's
-OWN = r"01-data-\S+splitting|03-training-(00-keras_2mlp_clsw0|9\d-\w+)|04-testing-and-application"
+OWN = (
+    r"01-data-\S+splitting|03-training-(00-keras_2mlp_clsw0|9\d-\w+)|04-testing-and-application"
+    r"|05-your-own-problem"
+)
 NOTEBOOKS = sorted(path for path in ROOT.glob("*.ipynb") if re.fullmatch(OWN, path.stem))
 
 
@@ -122,6 +125,13 @@ def test_imports_run_one_way(path):
         modules = BELOW[here] - BELOW.keys()  # single ones, of a folder that is not listed
         allowed = there in {None, here, *BELOW[here]} or name.startswith(tuple(modules))
         assert allowed, f"{module} imports {name}"
+
+
+def test_the_package_names_everything_at_its_top():
+    there = {path.stem for path in ROOT.glob("audioseg/*.py") if not path.stem.startswith("__")}
+    there |= {path.parent.name for path in ROOT.glob("audioseg/*/__init__.py")}
+    text = (ROOT / "audioseg" / "__init__.py").read_text(encoding="utf-8")
+    assert set(re.findall(r"^- ``(\w+)``", text, re.M)) == there
 
 
 def test_at_the_top_stands_the_course_and_nothing_else():

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from audioseg.corpus.sound import CorpusError
-from audioseg.labels import UNKNOWN, Classes, LabelError, Segment, plain, spelling
+from audioseg.labels import UNKNOWN, Classes, LabelError, Segment
+from audioseg.spelling import plain, spelling
 
 
 def classes_of(

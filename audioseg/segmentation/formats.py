@@ -13,7 +13,6 @@ from audioseg.segmentation.segments import Segmentation, SegmentationError
 from audioseg.tracks import FORMS, all_agree, suffix_of, tracks_at, write_csv
 
 ALWAYS = ("txt", "csv", "rttm")
-MORE = ("textgrid", "eaf")
 
 
 def sureness(result: Segmentation) -> list[float]:
@@ -76,7 +75,7 @@ def export(
     stem : str or PathLike
         The path of the files, without a suffix.
     more : sequence of str
-        Of :data:`MORE`.
+        Of ``textgrid`` (Praat) and ``eaf`` (ELAN).
     recording : str, optional
         The name of the audio file, which ELAN opens as well.
     overwrite : bool
