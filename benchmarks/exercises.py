@@ -25,6 +25,7 @@ import numpy as np
 
 from audioseg.features import dataset
 from audioseg.training import context, scores
+from audioseg.training.choice import clips_of
 
 CELLS = ("check", "parameters", "data", "majority", "build_model", "training", "scores", "leak")
 BASE = "03-training-00-keras_2mlp_clsw0"
@@ -107,8 +108,9 @@ def run(notebook: str, changes: dict[str, str], seed: int) -> dict[str, float]:
     if "asked" in names:
         return names["asked"]["without dropout"]
     val = names["val"]
-    alone = context.probabilities_alone(names["network"], val.audio_embedding[::8])
-    short = scores.frame_scores(val.label[::8], alone.argmax(axis=1), classes=names["count"])
+    clips = clips_of(val.recording, step=8)
+    alone = context.probabilities_alone(names["network"], val.audio_embedding[clips])
+    short = scores.frame_scores(val.label[clips], alone.argmax(axis=1), classes=names["count"])
     result = names["result"]
     return {
         "accuracy": result.accuracy,

@@ -24,7 +24,13 @@ import numpy as np
 
 TRAINING, TEST = "03-training-[09]*.ipynb", "04-testing-and-application.ipynb"
 SCORES = {
-    "metrics.json": ("val_accuracy", "val_macro_f1", "val_short_macro_f1"),
+    "metrics.json": (
+        "val_accuracy",
+        "val_macro_f1",
+        "val_smoothed_accuracy",
+        "val_smoothed_macro_f1",
+        "val_short_macro_f1",
+    ),
     "test.json": ("tst_accuracy", "tst_macro_f1", "tst_event_f1_0.5s"),
 }
 TABLE_ROW = re.compile(r"^(\S+) +[\d.]+ +([\d.]+)( +[\d.]+){4}$")  # of elsewhere.py
