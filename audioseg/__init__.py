@@ -13,7 +13,7 @@ Below them lie:
 
 - ``labels``: label tracks, frame labels, the classes of a corpus;
 - ``spelling``: which label is meant;
-- ``tracks``: label tracks in the formats of other programs;
+- ``label_formats``: label tracks of other programs: Audacity, CSV, RTTM, Praat, ELAN;
 - ``audio``: audio files, read block by block;
 - ``decoding``: the decoders beneath ``audio``;
 - ``smoothing``: from probabilities to labels;

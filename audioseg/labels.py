@@ -2,7 +2,8 @@
 
 A label track says what is heard when: it is a list of :class:`Segment`, in seconds. In a corpus it
 has the format that Audacity imports and exports, one ``start<TAB>end<TAB>label`` per line;
-:mod:`audioseg.tracks` reads and writes other formats. Each corpus has its own :class:`Classes`.
+:mod:`audioseg.label_formats` reads and writes other formats. Each corpus has its own
+:class:`Classes`.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from own_recordings import SECONDS, recording, run_notebook
 
 from audioseg.__main__ import main
 from audioseg.features.dataset import load_split, read_dataset
+from audioseg.label_formats import read_track
 from audioseg.labels import CLASSES, read_classes
-from audioseg.tracks import read_track
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "03-training-10-mine"

@@ -12,8 +12,8 @@ from own_recordings import recording, run_notebook
 from audioseg.__main__ import main
 from audioseg.correction import retraining
 from audioseg.features.dataset import load_split
+from audioseg.label_formats import read_track
 from audioseg.labels import read_label_track, write_label_track
-from audioseg.tracks import read_track
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "03-training-10-mine"

@@ -11,8 +11,8 @@ from audioseg.corpus import own
 from audioseg.corpus.finding import find_recordings, read_groups
 from audioseg.corpus.folder import CORPUS, read_done, write_csv, writing
 from audioseg.corpus.sound import CorpusError
+from audioseg.label_formats import read_track
 from audioseg.labels import LabelError, read_classes
-from audioseg.tracks import read_track
 from vggish.download import sha256_of
 
 HOME = "TRN"  # corrections go here: in VAL or TST they would change what scores are measured on

@@ -12,8 +12,8 @@ import pandas as pd
 from audioseg import audio
 from audioseg.corpus.folder import SPLITS
 from audioseg.corpus.sound import CorpusError
+from audioseg.label_formats import FORMS, is_track, suffix_of, the_one_of
 from audioseg.labels import LabelError
-from audioseg.tracks import FORMS, is_track, suffix_of, the_one_of
 
 GROUPS_FILE = "groups.csv"
 

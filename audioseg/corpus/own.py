@@ -1,7 +1,7 @@
 """Your own corpus: a folder of recordings with label tracks, split by group.
 
 The folder holds audio in any format that :mod:`audioseg.audio` reads, and beside each recording a
-label track of the same name in any format that :mod:`audioseg.tracks` reads. It becomes
+label track of the same name in any format that :mod:`audioseg.label_formats` reads. It becomes
 ``data/<name>``, in the layout of the course's own corpus, with the classes that the tracks name.
 """
 
@@ -35,6 +35,7 @@ from audioseg.corpus.naming import classes_of, odd_spellings
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError, to_int16
 from audioseg.corpus.splitting import split_by_group
 from audioseg.files import replacing
+from audioseg.label_formats import read_track
 from audioseg.labels import (
     BACKGROUND,
     UNKNOWN,
@@ -47,7 +48,6 @@ from audioseg.labels import (
     write_classes,
     write_label_track,
 )
-from audioseg.tracks import read_track
 from vggish.download import sha256_of
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -82,7 +82,7 @@ def adopt(
     ----------
     folder : str or PathLike
         Recordings, in subfolders too, each with its label track beside it, in any format that
-        :mod:`audioseg.tracks` reads.
+        :mod:`audioseg.label_formats` reads.
     name : str
         The corpus goes to ``data_folder / name``.
     groups : str or PathLike, optional

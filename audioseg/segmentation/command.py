@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     from tqdm import tqdm  # after the arguments, as TensorFlow takes seconds to import
 
     from audioseg import audio
-    from audioseg.segmentation import formats, pages, review, segmenter, segments
+    from audioseg.segmentation import label_files, pages, review, segmenter, segments
 
     ready = segmenter.load(options.run, weights=options.weights, smoothing=options.smooth)
     print(", ".join(f"{what}: {value}" for what, value in ready.about.items()))
@@ -97,12 +97,12 @@ def run(options: argparse.Namespace) -> int:
     for path, target in recordings:
         try:
             if not options.overwrite:  # said before hours of work; `export` looks once more
-                formats.check_unchanged(target)
+                label_files.check_unchanged(target)
             with _quiet_libraries() as terminal:
                 bar = partial(tqdm, unit="s", unit_scale=True, leave=False, file=terminal)
                 with bar(desc=path.name, total=audio.stated_seconds(path)) as told:
                     result = ready.segment(path, told.update)
-                written = formats.export(
+                written = label_files.export(
                     result,
                     target,
                     more=options.format,
@@ -130,7 +130,7 @@ def run(options: argparse.Namespace) -> int:
         count = f"{len(result.track)} segment{'s' * (len(result.track) != 1)}"
         print(f"{path}: {result.seconds:.1f} s, {count} ({parts})")
         print("  -> " + ", ".join(map(str, written)))
-        for sentence in formats.lost(result, (*formats.ALWAYS, *options.format)):
+        for sentence in label_files.lost(result, (*label_files.ALWAYS, *options.format)):
             print(f"  note: {sentence}.")
         if result.cancelled:
             print("  its channels cancel each other (opposite phase): this is the louder one.")
@@ -214,7 +214,7 @@ def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple
         If a path holds nothing, if two recordings would get the same label files, or if a label
         track beside a recording would be replaced, in whatever format.
     """
-    from audioseg.tracks import tracks_at
+    from audioseg.label_formats import tracks_at
 
     found: list[tuple[Path, Path]] = []
     for path in map(Path, paths):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import feat_ext
-from audioseg.segmentation.formats import sureness
+from audioseg.segmentation.label_files import sureness
 from audioseg.segmentation.segments import Segmentation
 from audioseg.show import report
 

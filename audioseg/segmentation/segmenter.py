@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from audioseg.segmentation import formats, pages, segments
+from audioseg.segmentation import label_files, pages, segments
 from audioseg.segmentation.evaluation import CANDIDATES
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Segmenter(NamedTuple):
         self, path: str | os.PathLike, result: segments.Segmentation, stem: str | os.PathLike
     ) -> list[Path]:
         """Write label files and page of a segmented recording; return them, the page last."""
-        files = formats.export(result, stem)
+        files = label_files.export(result, stem)
         page, *sound = pages.write(path, result, stem, files=files, about=self.about)
         return [*files, *sound, page]
 

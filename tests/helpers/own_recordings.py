@@ -5,8 +5,8 @@ import nbformat
 import numpy as np
 import soundfile
 
+from audioseg.label_formats import FORMS
 from audioseg.labels import Segment
-from audioseg.tracks import FORMS
 
 RATE = 16_000
 SECONDS = 18.0

@@ -12,10 +12,10 @@ from stored_runs import saved
 
 from audioseg.__main__ import main
 from audioseg.errors import ArgumentError
+from audioseg.label_formats import all_agree, tracks_at
 from audioseg.labels import read_label_track
 from audioseg.segmentation import command
 from audioseg.segmentation.command import find_recordings
-from audioseg.tracks import all_agree, tracks_at
 from audioseg.training import runs
 from vggish.embedding import load_embedding
 

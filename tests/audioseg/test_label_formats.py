@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from audioseg import tracks
+from audioseg import label_formats
 from audioseg.labels import LabelError, Segment
 
 FINEST = {".txt": 6, ".csv": 6, ".rttm": 6, ".textgrid": 6, ".eaf": 3}  # decimals of a second
@@ -29,7 +29,7 @@ def drawn_tracks(draw, decimals):
     ]
 
 
-@pytest.mark.parametrize("suffix", tracks.FORMS)
+@pytest.mark.parametrize("suffix", label_formats.FORMS)
 @given(data=st.data())
 def test_what_a_form_holds_comes_back(tmp_path_factory, suffix, data):
     track = data.draw(drawn_tracks(FINEST[suffix]))
@@ -39,8 +39,10 @@ def test_what_a_form_holds_comes_back(tmp_path_factory, suffix, data):
         assume(all(time == 0 or time >= 0.0001 for s in track for time in s[:2]))
     seconds = max((s.end for s in track), default=1.0) + data.draw(st.sampled_from([0.0, 1.5]))
     path = tmp_path_factory.getbasetemp() / f"round{suffix}"
-    path.write_text(tracks.FORMS[suffix].write(track, "round", seconds), "utf-8", newline="\n")
-    assert tracks.read_track(path, duration=seconds) == track
+    path.write_text(
+        label_formats.FORMS[suffix].write(track, "round", seconds), "utf-8", newline="\n"
+    )
+    assert label_formats.read_track(path, duration=seconds) == track
 
 
 @given(data=st.data())
@@ -49,19 +51,21 @@ def test_any_form_turns_into_any_other(tmp_path_factory, data):
     track = [s._replace(label="_".join(s.label.split())) for s in track]
     seconds = max((s.end for s in track), default=1.0)
     folder = tmp_path_factory.getbasetemp()
-    for suffix in data.draw(st.permutations(list(tracks.FORMS))):
+    for suffix in data.draw(st.permutations(list(label_formats.FORMS))):
         path = folder / f"chain{suffix}"
-        path.write_text(tracks.FORMS[suffix].write(track, "chain", seconds), "utf-8", newline="\n")
-        assert tracks.read_track(path, duration=seconds) == track
-        track = tracks.read_track(path)
+        path.write_text(
+            label_formats.FORMS[suffix].write(track, "chain", seconds), "utf-8", newline="\n"
+        )
+        assert label_formats.read_track(path, duration=seconds) == track
+        track = label_formats.read_track(path)
 
 
-@pytest.mark.parametrize("suffix", tracks.FORMS)
+@pytest.mark.parametrize("suffix", label_formats.FORMS)
 def test_what_rounding_leaves_no_length_is_left_out(tmp_path, suffix):
     track = [Segment(0, 1.5, "owl"), Segment(1.5, 1.5000001, "frog"), Segment(1.5000001, 2, "tit")]
     path = tmp_path / f"a{suffix}"
-    path.write_text(tracks.FORMS[suffix].write(track, "a", 2.0000001), "utf-8")
-    assert tracks.read_track(path) == [(0, 1.5, "owl"), (1.5, 2, "tit")]
+    path.write_text(label_formats.FORMS[suffix].write(track, "a", 2.0000001), "utf-8")
+    assert label_formats.read_track(path) == [(0, 1.5, "owl"), (1.5, 2, "tit")]
 
 
 LONG = """File type = "ooTextFile"
@@ -99,13 +103,13 @@ def grid(*tiers):
 def test_what_praat_writes(tmp_path, encoding):
     path = tmp_path / "a.TextGrid"
     path.write_text(grid(("birds", "Zaunkönig"), ("notes", "")), encoding)
-    assert tracks.read_track(path) == [(0, 1.5, "Zaunkönig")]
+    assert label_formats.read_track(path) == [(0, 1.5, "Zaunkönig")]
     path.write_text(grid(("birds", "owl"), ("notes", "windy")), encoding)
     with pytest.raises(LabelError, match="has the tiers birds, notes: say with --tier"):
-        tracks.read_track(path)
-    assert tracks.read_track(path, tier="notes") == [(0, 1.5, "windy")]
+        label_formats.read_track(path)
+    assert label_formats.read_track(path, tier="notes") == [(0, 1.5, "windy")]
     with pytest.raises(LabelError, match="has no tier 'frogs' of intervals: there is birds, notes"):
-        tracks.read_track(path, tier="frogs")
+        label_formats.read_track(path, tier="frogs")
 
 
 @pytest.mark.parametrize(
@@ -131,41 +135,41 @@ def test_bad_tracks_are_told_in_a_sentence(tmp_path, name, text, says):
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(LabelError, match=says) as error:
-        tracks.read_track(path)
+        label_formats.read_track(path)
     assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("suffix", tracks.FORMS)
+@pytest.mark.parametrize("suffix", label_formats.FORMS)
 def test_what_is_not_there_or_no_text(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     with pytest.raises(LabelError, match="cannot be read"):
-        tracks.read_track(path)
+        label_formats.read_track(path)
     path.write_bytes(b"\xff\xfe\xfd\x00\x01")
     with pytest.raises(LabelError, match="a\\."):
-        tracks.read_track(path)
+        label_formats.read_track(path)
 
 
 def test_tables_of_other_hands(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes("\ufeffLabel;Start;End\r\nowl;0,5;1,25\r\n\r\n".encode())
-    assert tracks.read_track(path) == [(0.5, 1.25, "owl")]
+    assert label_formats.read_track(path) == [(0.5, 1.25, "owl")]
 
 
 def written(folder, track, *suffixes):
     paths = [folder / f"a{suffix}" for suffix in suffixes]
     for path in paths:
-        path.write_text(tracks.FORMS[path.suffix.lower()].write(track, "a", 9.0), "utf-8")
+        path.write_text(label_formats.FORMS[path.suffix.lower()].write(track, "a", 9.0), "utf-8")
     return paths
 
 
 def test_of_several_tracks_the_corrected_one_is_taken(tmp_path):
     track = [Segment(0, 1.23456, "an owl"), Segment(1.23456, 3, "frog")]
     paths = written(tmp_path, track, ".txt", ".csv", ".rttm", ".TextGrid", ".eaf")
-    assert tracks.the_one_of(paths).name == "a.txt"
+    assert label_formats.the_one_of(paths).name == "a.txt"
     written(tmp_path, [*track, Segment(4, 5, "frog")], ".TextGrid")
-    assert tracks.the_one_of(paths).name == "a.TextGrid"
+    assert label_formats.the_one_of(paths).name == "a.TextGrid"
     written(tmp_path, track[:1], ".eaf")
     with pytest.raises(LabelError, match="two label tracks for one recording that differ"):
-        tracks.the_one_of(paths)
+        label_formats.the_one_of(paths)
     with pytest.raises(LabelError, match=r"a\.txt and a\.TextGrid: remove the wrong one"):
-        tracks.the_one_of([paths[0], paths[3]])
+        label_formats.the_one_of([paths[0], paths[3]])

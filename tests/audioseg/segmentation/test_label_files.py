@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audioseg.labels import Segment, read_label_track, segments_from_frames
-from audioseg.segmentation import formats, segments
+from audioseg.segmentation import label_files, segments
 
 HOP = 0.12
 
@@ -19,7 +19,7 @@ def result_of(labels):
 
 def test_export(tmp_path):
     result = result_of(np.repeat([0, 2, 1], [10, 5, 8]))
-    files = formats.export(result, tmp_path / "deep" / "on hold")
+    files = label_files.export(result, tmp_path / "deep" / "on hold")
     assert [file.name for file in files] == ["on hold.txt", "on hold.csv", "on hold.rttm"]
     assert read_label_track(files[0]) == [
         Segment(round(a, 6), round(b, 6), label) for a, b, label in result.track
@@ -36,25 +36,25 @@ def test_export(tmp_path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "a.csv").mkdir()
     with pytest.raises(segments.SegmentationError, match=r"a\.csv cannot be written \(.*\): make"):
-        formats.export(result_of(np.array([0, 1])), tmp_path / "a")
+        label_files.export(result_of(np.array([0, 1])), tmp_path / "a")
 
 
 def test_a_recording_s_name_may_be_no_text(tmp_path):
     result = result_of(np.array([0, 1]))._replace(name="tape\udcff 1")
-    rttm = formats.export(result, tmp_path / "a")[2].read_text().splitlines()
+    rttm = label_files.export(result, tmp_path / "a")[2].read_text().splitlines()
     assert rttm[0].startswith("SPEAKER tape\\udcff_1 1 0.000 ")
 
 
 def test_what_somebody_has_made_or_corrected_is_kept(tmp_path):
     first, second = result_of(np.repeat([0, 2], 10)), result_of(np.repeat([1, 0, 2], 10))
-    formats.export(first, tmp_path / "a", more=["eaf"])
-    written = formats.export(second, tmp_path / "a")  # nobody has corrected the first
+    label_files.export(first, tmp_path / "a", more=["eaf"])
+    written = label_files.export(second, tmp_path / "a")  # nobody has corrected the first
     assert [path.suffix for path in written] == [".txt", ".csv", ".rttm", ".eaf"]
     for name, text in (("a.eaf", "no longer ELAN"), ("b.TextGrid", "made by hand")):
         path = tmp_path / name
         path.write_text(text)
         with pytest.raises(segments.SegmentationError, match=name):
-            formats.export(second, path.with_suffix(""))
+            label_files.export(second, path.with_suffix(""))
         assert path.read_text() == text
-    assert len(formats.export(second, tmp_path / "a", overwrite=True)) == 4
-    formats.check_unchanged(tmp_path / "a")
+    assert len(label_files.export(second, tmp_path / "a", overwrite=True)) == 4
+    label_files.check_unchanged(tmp_path / "a")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from audioseg.files import replacing
+from audioseg.label_formats import FORMS, all_agree, suffix_of, tracks_at, write_csv
 from audioseg.segmentation.segments import Segmentation, SegmentationError
-from audioseg.tracks import FORMS, all_agree, suffix_of, tracks_at, write_csv
 
 ALWAYS = ("txt", "csv", "rttm")
 
