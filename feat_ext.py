@@ -73,7 +73,7 @@ FRONT_END = {
 
 
 class FeatureError(SentenceError):
-    """Features cannot be computed from this input; one sentence says what to do."""
+    """Features cannot be computed from this input; the message says in one sentence what to do."""
 
 
 def load(path: str | os.PathLike, *, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
