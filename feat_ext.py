@@ -162,7 +162,7 @@ def frame_labels(
     background: str = "noise",
     ignore: Sequence[str] = (),
 ) -> np.ndarray:
-    """Return the class at each time: with :func:`window_times`, the label of each window.
+    """Return the class at each time; at :func:`window_times`, the label of each window.
 
     Parameters
     ----------
