@@ -106,7 +106,7 @@ $(READY_SITE): requirements-site.txt $(READY)
 
 site: $(READY_SITE) ## build the course as a web site that works without network: site/index.html
 	@echo "== site"
-	@$(BIN)/python docs/site/key_pictures.py
+	@$(BIN)/python -m docs.site.key_pictures
 	@rm -rf docs/reference/modules site/* site/.doctrees # of pages that are no more
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --jobs 2 --conf-dir docs/site --doctree-dir site/.doctrees . site
 	@echo "Open site/index.html in a browser."

@@ -1,9 +1,7 @@
 """What Sphinx builds the site from: `make site` takes the project's folder as its source."""
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # the extensions of this folder
 ROOT = Path(__file__).parent.parent.parent
 
 project = "Audio segmentation"
@@ -53,7 +51,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.viewcode",
     "numpydoc",
-    "course_pages",
+    "docs.site.course_pages",
 ]
 
 # -- pages

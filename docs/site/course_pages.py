@@ -7,8 +7,9 @@ from pathlib import Path
 import nbformat
 from docutils import nodes
 from docutils.parsers.rst import Directive
-from shown_notebooks import BASE, link_to_pages, newest, shown
 from sphinx.application import Sphinx
+
+from docs.site.shown_notebooks import BASE, link_to_pages, newest, shown
 
 
 def read(app: Sphinx, docname: str, source: list[str]) -> None:

@@ -1,6 +1,6 @@
 """Take each notebook's key picture out of it, to show it alone: `docs/figures/`.
 
-    python docs/site/key_pictures.py
+    python -m docs.site.key_pictures
 
 writes one PNG for each step and a page with all of them. `make site` calls it.
 """
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
-from shown_notebooks import newest
+
+from docs.site.shown_notebooks import newest
 
 ROOT = Path(__file__).parent.parent.parent
 FIGURES = ROOT / "docs" / "figures"

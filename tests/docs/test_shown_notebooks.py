@@ -4,11 +4,11 @@ import os
 import re
 from pathlib import Path
 
-import key_pictures
 import nbformat
 import pytest
-import shown_notebooks
 from nbformat import v4
+
+from docs.site import key_pictures, shown_notebooks
 
 ROOT = Path(__file__).parent.parent.parent
 COURSE = re.compile(r"01-|03-training-00-|03-training-9\d-|04-|05-")
