@@ -13,7 +13,7 @@ from audioseg.training.scores import frame_scores, macro_f1_error
 
 
 def recordings_of(val: Any) -> np.ndarray:
-    """Return which recording each window is of, [shape=(n,)].
+    """Return which recording each window is of.
 
     Where something was left out of a recording, :class:`~audioseg.features.dataset.Frames` hold it
     as several of one name. Here these count as one.
@@ -21,9 +21,13 @@ def recordings_of(val: Any) -> np.ndarray:
     Parameters
     ----------
     val : audioseg.features.dataset.Frames
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=int]
+        Numbers from 0 on, in the order of the windows.
     """
-    names = getattr(val, "names", None) or range(int(val.recording.max(initial=0)) + 1)
-    return np.cumsum([0, *(a != b for a, b in pairwise(names))])[val.recording]
+    return np.cumsum([0, *(a != b for a, b in pairwise(val.names))])[val.recording]
 
 
 def clips_of(recording: np.ndarray, *, step: int) -> np.ndarray:
@@ -116,7 +120,18 @@ def val_score(metrics: Mapping[str, Any]) -> float:
 
 
 def by_corpus(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Group the runs by the recordings they were scored on; scores compare only within a group."""
+    """Group the runs by the recordings they were scored on; scores compare only within a group.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As :func:`audioseg.training.runs.table` returns them.
+
+    Returns
+    -------
+    list of list of mapping
+        In the order of the rows.
+    """
     groups: dict[Any, list] = {}
     for row in rows:
         groups.setdefault(row.get("corpus"), []).append(row)

@@ -1,10 +1,9 @@
 """A network that knows the answer, and a run of it."""
 
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 
+from audioseg.features.dataset import Frames
 from audioseg.training import runs
 
 DATASET = {"weights": "mini", "weights_sha256": "0" * 64}
@@ -16,11 +15,12 @@ def frames(n=240, seed=0):
     # each class lights up a quarter of the numbers
     raised = label[:, None] == np.arange(128) // 32
     coded = np.where(raised, 200, 60) + rng.integers(0, 30, (n, 128))
-    return SimpleNamespace(
+    return Frames(
         audio_embedding=coded.astype(np.uint8),
         embedding=((coded - 127.5) / 64).astype(np.float32),
         label=label,
         recording=np.repeat([0, 1], n // 2),
+        names=("a", "b"),
         hop_seconds=0.12,
     )
 

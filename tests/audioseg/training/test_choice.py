@@ -22,7 +22,7 @@ def test_scores_are_of_what_segment_answers():
     recording = np.repeat([0, 1, 2, 3], 1000)
     right = np.where(rng.random(len(label)) < 0.8, 0.9, 0.2)  # flickers: every fifth is wrong
     probabilities = np.where(np.arange(2) == label[:, None], right[:, None], 1 - right[:, None])
-    val = SimpleNamespace(label=label, recording=recording)
+    val = SimpleNamespace(label=label, recording=recording, names=("a", "b", "c", "d"))
     each = clips_of(recording, step=8)
     scores = val_scores(val, probabilities, CONFIG, clips=each, alone=probabilities[each])
     frames = f1_score(label, probabilities.argmax(axis=1), average="macro")
@@ -91,7 +91,7 @@ def test_runs_without_errors_or_sizes_are_ranked_by_score():
 def test_scores_ignore_what_is_not_scored():
     label = np.array([0, 1, -1, 1])
     probabilities = np.array([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1], [0.1, 0.9]])
-    val = SimpleNamespace(label=label, recording=np.zeros(4, int))
+    val = SimpleNamespace(label=label, recording=np.zeros(4, int), names=("a",))
     clips = np.arange(4)
     scores = val_scores(val, probabilities, CONFIG, clips=clips, alone=probabilities)
     assert scores["val_short_accuracy"] == 1
