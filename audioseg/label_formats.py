@@ -78,12 +78,13 @@ def read_track(
     Returns
     -------
     list of Segment
-        Sorted by time, without overlaps.
+        As :func:`audioseg.labels.read_label_track` returns it.
 
     Raises
     ------
     LabelError
-        If the file cannot be understood; one sentence with the file and the place in it.
+        If the suffix is of no format here, the file cannot be understood, or it has no such tier;
+        one sentence with the file and the place in it.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -167,11 +168,19 @@ def _kept(track: Iterable[Segment], decimals: int = 6) -> list[Segment]:
 # -- CSV
 
 
+def delimiter_of(head: str) -> str:
+    """Return what separates the columns of a table, by its first line: ``,``, ``;`` or a tab.
+
+    Spreadsheets write semicolons where the comma is for decimals. ``csv.Sniffer`` would take any
+    letter that recurs, and refuses a single column.
+    """
+    return max(",;\t", key=head.count)
+
+
 def read_csv(path: Path, tier: str | None = None) -> list[Row]:
     """Read a table with the columns start, end and label, in any order, among others or alone."""
     text = text_of(path)
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
+    delimiter = delimiter_of(text.partition("\n")[0])
     rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     columns = [name.strip().lower() for name in rows[0]] if rows else []
     missing = [name for name in ("start", "end", "label") if name not in columns]

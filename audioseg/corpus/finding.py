@@ -12,7 +12,7 @@ import pandas as pd
 from audioseg import audio
 from audioseg.corpus.folder import SPLITS
 from audioseg.corpus.sound import CorpusError
-from audioseg.label_formats import FORMS, is_track, suffix_of, the_one_of
+from audioseg.label_formats import FORMS, delimiter_of, is_track, suffix_of, the_one_of
 from audioseg.labels import LabelError
 
 GROUPS_FILE = "groups.csv"
@@ -105,9 +105,9 @@ def read_groups(
             return pd.DataFrame(columns=["group", "split"])
     try:
         with Path(path).open(encoding="utf-8-sig") as file:
-            separator = max(",;\t", key=file.readline().count)
+            delimiter = delimiter_of(file.readline())
         table = pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+            path, sep=delimiter, dtype=str, keep_default_na=False, encoding="utf-8-sig"
         )
     except (OSError, ValueError) as error:
         raise CorpusError(f"{path} cannot be read ({error}): save it as CSV in UTF-8.") from None

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from audioseg.corpus import corrections
     from audioseg.correction import retraining
 
-    corrections.rows_of(options.corpus)
+    corrections.rows_of(options.corpus)  # no corpus of one's own is the first thing to say
     retraining.check_weights(options.corpus, options.weights)
     notebook = retraining.check(options.run, options.corpus) if options.run else None
     adopted = corrections.adopt(

@@ -12,6 +12,7 @@ from audioseg.errors import ArgumentError, CourseError
 from audioseg.features import extraction
 from audioseg.features.command import report
 from audioseg.features.dataset import load_split, read_dataset
+from audioseg.features.parts import Source, loaded
 from audioseg.segmentation import evaluation
 from audioseg.training import context, runs
 
@@ -66,7 +67,7 @@ def check_weights(corpus: Path, weights: str | None = None) -> None:
     made = f"{corpus / 'embeddings'} was made with {name} ({expected[:12]})"
     if weights is None and name not in ("audioset", "mini"):
         raise ArgumentError(f"{made}, a checkpoint of your own: name its file with --weights.")
-    found = _source(dataset, weights).load().sha256
+    found = loaded(_source(dataset, weights)).sha256  # kept for :func:`extract`
     if found != expected:
         raise ArgumentError(
             f"{made}, but {weights or name} is {found[:12]}: name the right one with --weights, or "
@@ -83,10 +84,8 @@ def extract(corpus: Path, weights: str | None = None) -> list[dict]:
     return summary.failed
 
 
-def _source(dataset: Mapping, weights: str | None) -> extraction.Source:
-    return extraction.Source(
-        weights or dataset["weights"], dataset["precision"], dataset["batch_size"]
-    )
+def _source(dataset: Mapping, weights: str | None) -> Source:
+    return Source(weights or dataset["weights"], dataset["precision"], dataset["batch_size"])
 
 
 def on_tst(place: Path, corpus: Path) -> dict[str, str | float]:

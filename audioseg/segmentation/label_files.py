@@ -52,7 +52,7 @@ def check_unchanged(stem: str | os.PathLike) -> None:
         names = ", ".join(path.name for path in there)
         raise SegmentationError(
             f"{there[0].parent} holds label tracks that somebody has made or corrected ({names}): "
-            "write into another folder, or replace them with --overwrite."
+            "write into another folder, or replace them (--overwrite; in Python, overwrite=True)."
         )
 
 
