@@ -80,6 +80,26 @@ def player(
     return f'<div style="max-width:900px">{audio}</audio>{rows}</div>'
 
 
+def busiest(track: Sequence[Segment], seconds: float) -> float:
+    """Return where a clip of a recording begins that shows the most changes.
+
+    Parameters
+    ----------
+    track : sequence of Segment
+        Of the whole recording.
+    seconds : float
+        How long the clip is.
+
+    Returns
+    -------
+    float
+        Seconds; a little before a change, and early enough for a whole clip, where there is one.
+    """
+    starts = [segment.start for segment in track]
+    most = max(starts, key=lambda first: sum(first <= one < first + seconds for one in starts))
+    return max(0.0, min(most - 1, track[-1].end - seconds))
+
+
 def gallery(cards: Iterable[tuple[str, str]]) -> str:
     """Return players side by side, as many as fit, each below its caption.
 

@@ -36,3 +36,12 @@ def test_a_gallery_holds_each_player_under_its_caption():
     assert html.count("<figure") == html.count("<audio") == 3
     places = [html.index(text) for card in cards for text in card]
     assert places == sorted(places)
+
+
+def test_the_busiest_clip_holds_the_most_changes():
+    starts = [0, 50, 100, 104, 109, 150]
+    track = [Segment(a, b, "speech") for a, b in zip(starts, [*starts[1:], 200], strict=True)]
+    assert player.busiest(track, 20) == 99  # a second before the first of three changes
+    assert player.busiest(track[:1], 20) == 0
+    assert player.busiest(track, 200) == 0  # no longer clip than the recording
+    assert player.busiest(track[-1:], 20) == 149
