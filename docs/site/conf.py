@@ -1,9 +1,5 @@
 """What Sphinx builds the site from: `make site` takes the project's folder as its source."""
 
-from pathlib import Path
-
-ROOT = Path(__file__).parent.parent.parent
-
 project = "Audio segmentation"
 author = "the authors of the course"
 language = "en"
