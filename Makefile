@@ -113,8 +113,10 @@ site: $(READY_SITE) ## build the course as a web site that works without network
 
 AXE := site/.axe/node_modules/axe-core/axe.min.js
 
+# npm is not everywhere; the tests that lack this say that they are left out
 $(AXE):
-	@npm install --silent --no-save --ignore-scripts --prefix site/.axe axe-core@4.14.1
+	@npm install --silent --no-save --ignore-scripts --prefix site/.axe axe-core@4.14.1 || \
+	  echo "axe-core could not be fetched with npm: accessibility is not checked."
 
 site-check: site $(AXE) ## check the site in a browser: links, players, narrow and dark, accessibility
 	@$(BIN)/python -m pytest -m site
