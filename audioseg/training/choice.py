@@ -125,12 +125,12 @@ def by_corpus(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]
     Parameters
     ----------
     rows : sequence of mapping
-        As :func:`audioseg.training.runs.table` returns them.
+        As for :func:`choose`, but on any corpora.
 
     Returns
     -------
     list of list of mapping
-        In the order of the rows.
+        A list for each corpus, in the order of the rows.
     """
     groups: dict[Any, list] = {}
     for row in rows:
