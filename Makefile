@@ -22,6 +22,7 @@ NOTEBOOK_04 := 04-testing-and-application
 NOTEBOOK_05 := 05-your-own-problem
 RECORDINGS := data/on-hold/recordings.csv
 EMBEDDINGS := data/on-hold/embeddings/dataset.json
+EXTRACTED := executed/$(SCRIPT_02).done
 
 # what a change of makes the products stale
 CORPUS_CODE := audioseg/labels.py $(filter-out %/own.py %/finding.py %/naming.py %/merging.py %/corrections.py %/command.py,$(wildcard audioseg/corpus/*.py)) vggish/mini/singing.py vggish/mini/voice.py data/sources.csv
@@ -34,7 +35,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup trainings tutorial test test-processors lab vggish image site site-check lock board clean
+.PHONY: no-records help setup trainings tutorial test test-processors lab vggish image site site-check lock board clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -145,10 +146,15 @@ endef
 executed/$(NOTEBOOK_01).ipynb: $(NOTEBOOK_01).ipynb $(CORPUS_CODE) $(READY)
 	$(call run_notebook,$(NOTEBOOK_01))
 
-# other weights than the records were made with: all of them anew
-$(EMBEDDINGS): executed/$(NOTEBOOK_01).ipynb $(FEATURE_CODE) $(GOOGLE_WEIGHTS)
+# 02 leaves records as they are that need no change, so that nothing is trained again for them;
+# that it has looked is told by a file of its own. Other weights than the records were made with:
+# all of them anew
+$(EXTRACTED): executed/$(NOTEBOOK_01).ipynb $(FEATURE_CODE) $(GOOGLE_WEIGHTS) $(if $(wildcard $(EMBEDDINGS)),,no-records)
 	@echo "== $(SCRIPT_02)"
-	@$(BIN)/python $(SCRIPT_02) --workers 2 $(if $(filter weights/% vggish/%,$?),--overwrite)
+	@$(BIN)/python $(SCRIPT_02) --workers 2 $(if $(wildcard $(EMBEDDINGS)),$(if $(filter weights/% vggish/%,$?),--overwrite))
+	@touch $@
+
+$(EMBEDDINGS): $(EXTRACTED) ;
 
 executed/$(NOTEBOOK_03).ipynb: $(NOTEBOOK_03).ipynb $(EMBEDDINGS)
 	$(call run_notebook,$(NOTEBOOK_03))

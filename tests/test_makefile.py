@@ -1,0 +1,89 @@
+"""``make tutorial`` runs what is missing or stale, and nothing twice."""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BASE, ANSWER = "03-training-00-keras_2mlp_clsw0", "03-training-90-explaining_0687"
+FIRST = "01-data-acquisition-analysis-splitting"
+SCRIPT = "02-feature-extraction-vggish_embedding.py"
+LAST = ["04-testing-and-application", "05-your-own-problem"]
+RECORDS = "data/on-hold/embeddings/dataset.json"
+# notes what it is asked to do, and does it: 02 leaves records that are there as they are
+PYTHON = f"""#!/bin/sh
+for last; do :; done
+case "$*" in
+  *nbconvert*) echo "$last" >> asked; touch "executed/$last" ;;
+  0*) echo "02 $4" >> asked; mkdir -p {Path(RECORDS).parent}; [ -e {RECORDS} ] || touch {RECORDS} ;;
+esac
+"""
+
+pytestmark = pytest.mark.skipif(
+    not shutil.which("make") or os.name == "nt", reason="no make, or no sh"
+)
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Return a function that runs `make tutorial` and says what that ran."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    notebooks = [f"{name}.ipynb" for name in (FIRST, BASE, ANSWER, *LAST)]
+    code = ["audioseg/labels.py", "audioseg/audio.py", "audioseg/decoding.py", "feat_ext.py",
+            "vggish/mini/singing.py", "vggish/mini/voice.py", "data/sources.csv", SCRIPT,
+            "vggish/fast.py", "requirements.txt", "pyproject.toml"]  # fmt: skip
+    for name in (*notebooks, *code, ".venv/.ready"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "executed").mkdir()
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name, text in {"python": PYTHON, "audioseg": "#!/bin/sh\n"}.items():
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+
+    def run(changed=None):
+        asked = tmp_path / "asked"
+        asked.unlink(missing_ok=True)
+        if changed:
+            time.sleep(0.1)  # file systems tell no finer
+            (tmp_path / changed).touch()
+            time.sleep(0.1)
+        subprocess.run(["make", "tutorial", "BIN=./tools"], cwd=tmp_path, check=True)
+        lines = asked.read_text().split("\n")[:-1] if asked.exists() else []
+        return [line.removesuffix(".ipynb").strip() for line in lines]
+
+    run.folder = tmp_path
+    return run
+
+
+def test_nothing_is_run_twice(made):
+    assert made() == [FIRST, "02", BASE, ANSWER, *LAST]
+    assert made() == []
+
+
+def test_records_that_stay_train_nothing_again(made):
+    made()
+    assert made(f"{FIRST}.ipynb") == [FIRST, "02"]
+    assert made() == []
+
+
+def test_what_changed_is_run_again_and_what_reads_it(made):
+    made()
+    assert made(f"{ANSWER}.ipynb") == [ANSWER, *LAST]
+
+
+def test_records_are_made_anew_for_other_weights_only(made):
+    made()
+    assert made("feat_ext.py") == ["02"]
+    assert made("vggish/fast.py")[0] == "02 --overwrite"
+
+
+def test_records_that_are_gone_are_made_again_from_what_there_is(made):
+    made()
+    (made.folder / RECORDS).unlink()
+    assert made()[0] == "02"
