@@ -34,7 +34,7 @@ from audioseg.labels import COURSE, write_classes, write_label_track
 from vggish.download import sha256_of
 
 SEED = 2024
-VERSION = 4  # raised when the same sources are to make another plan or sound
+VERSION = 5  # raised when the same sources are to make another plan or sound
 
 
 def compose_corpus(

@@ -46,8 +46,9 @@ def hear(music: np.ndarray, rng: np.random.Generator) -> tuple[Tune, float]:
     heard = np.asarray(music[: 60 * SAMPLE_RATE], float)
     if len(heard) < SAMPLE_RATE or np.ptp(heard) < 1e-6:
         return drawn, 0.0
+    classes = chroma(heard)
     likeness = np.array(
-        [[np.corrcoef(np.roll(chroma(heard), -k), p)[0, 1] for k in range(12)] for p in KEYS]
+        [[np.corrcoef(np.roll(classes, -k), p)[0, 1] for k in range(12)] for p in KEYS]
     )
     mode, tonic = np.unravel_index(np.argmax(np.nan_to_num(likeness)), likeness.shape)
     beat, first = drawn.beat, 0.0

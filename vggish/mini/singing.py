@@ -114,20 +114,20 @@ def random_singer(rng: np.random.Generator, *, voices: int | None = None) -> Sin
 def _syllables(voice: Voice) -> list[tuple[int, int, int, int]]:
     """Return start, vowel's start, vowel's end and end of each syllable, in frames."""
     power = voice.envelope.sum(axis=1) * (voice.pitch > 0)
-    level = 10 * np.log10(np.convolve(power, np.hanning(11), "same") + power.max() * 1e-4)
-    vowels = scipy.signal.find_peaks(np.pad(level, 1), distance=22, prominence=1.5)[0] - 1
+    level = 10 * np.log10(np.convolve(power, np.hanning(7), "same") + power.max() * 1e-4)
+    vowels = scipy.signal.find_peaks(np.pad(level, 1), distance=11, prominence=1.5)[0] - 1
     edges = [a + int(np.argmin(level[a:b])) for a, b in itertools.pairwise(vowels)]
     syllables = []
     for vowel, start, end in zip(vowels, [0, *edges], [*edges, len(level) - 1], strict=True):
         open_ = (voice.pitch > 0) & (level > level[vowel] - 8)
         low = high = vowel
-        while low > max(start, vowel - 12) and open_[low - 1]:
+        while low > max(start, vowel - 6) and open_[low - 1]:
             low -= 1
-        while high < min(end, vowel + 16) and open_[high + 1]:
+        while high < min(end, vowel + 8) and open_[high + 1]:
             high += 1
-        if high - low >= 4:
+        if high - low >= 2:
             # not the pause before it, nor that after it
-            syllables.append((max(start, low - 24), low, high, min(end, high + 14)))
+            syllables.append((max(start, low - 12), low, high, min(end, high + 7)))
     return syllables
 
 
@@ -178,7 +178,7 @@ def sung_pitch(
     Returns
     -------
     np.ndarray [shape=(frames,)]
-        Hertz, every 5 ms.
+        Hertz, every 10 ms.
     """
     lengths = [frames_of(note) for note in notes]
     heights = [tune.height(note.degree) + 0.08 * rng.standard_normal() for note in notes]
@@ -192,7 +192,7 @@ def sung_pitch(
     swing = np.clip((since - 0.15) / 0.3, 0, 1)
     rate = rng.uniform(4.8, 6.8)
     semitones += vibrato * swing * np.sin(2 * np.pi * rate * np.arange(len(since)) / FRAME_RATE)
-    flutter = scipy.signal.lfilter([0.05], [1, -0.95], rng.standard_normal(len(since)))
+    flutter = scipy.signal.lfilter([0.07], [1, -0.9], rng.standard_normal(len(since)))
     return 440 * 2 ** ((semitones + 0.4 * flutter - 69) / 12)
 
 
@@ -267,9 +267,9 @@ def perform(
     level = np.log(np.exp(logs).sum(axis=1))
     sung = np.flatnonzero(voiced)
     gain = np.interp(np.arange(len(level)), sung, np.median(level[sung]) - level[sung])
-    swell = np.cumsum(rng.standard_normal(len(level))) * 0.01
+    swell = np.cumsum(rng.standard_normal(len(level))) * 0.014
     gain = np.clip(singer.evenness * gain, -4, 4) + np.clip(swell, -0.8, 0.8)
-    logs = logs + np.convolve(np.pad(gain, 6, "edge"), np.full(13, 1 / 13), "valid")[:, None]
+    logs = logs + np.convolve(np.pad(gain, 3, "edge"), np.full(7, 1 / 7), "valid")[:, None]
     sound = synthesize(pitch * voiced, logs, breath)
     fade = min(480, len(sound) // 4)
     sound[:fade] *= np.linspace(0, 1, fade)
@@ -283,6 +283,7 @@ def sing(
     *,
     singer: Singer | None = None,
     tune: Tune | None = None,
+    longest: float = np.inf,
 ) -> np.ndarray:
     """Sing speech.
 
@@ -296,6 +297,8 @@ def sing(
     singer : Singer, optional
     tune : Tune, optional
         The melody keeps to its key and its beat, in the octave that suits the voice.
+    longest : float
+        Seconds after which no syllable begins.
 
     Returns
     -------
@@ -311,6 +314,8 @@ def sing(
         return np.zeros(0)
     tune = octave_for(voice, tune, rng)
     line = melody(len(syllables), tune, rng)
+    begins = np.cumsum([0, *(sum(note.seconds for note in notes) for notes in line[:-1])])
+    line = line[: max(1, int(np.sum(begins < longest)))]
     sound = level(perform(voice, singer, line, tune, rng))
     for _ in range(singer.voices - 1):
         # others of the choir: other throats, a little late, now and then in thirds or octaves
@@ -366,7 +371,8 @@ def sing_line(
         start = round(at * SAMPLE_RATE)
         if start >= count or unheard >= len(phrases):
             break
-        song = sing(phrases[turn % len(phrases)], rng, singer=singer, tune=tune)
+        left = (count - start) / SAMPLE_RATE
+        song = sing(phrases[turn % len(phrases)], rng, singer=singer, tune=tune, longest=left)
         unheard = 0 if len(song) else unheard + 1
         line[start : start + len(song)] = song[: count - start]
         rest = int(rng.choice([0, 1, 1, 2, 4], p=[0.35, 0.25, 0.15, 0.15, 0.1]))

@@ -7,6 +7,7 @@ its syllables have no beat, and its pitch never rests.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,14 +17,16 @@ import scipy.signal
 
 from vggish.frontend import SAMPLE_RATE
 
-FRAME_RATE = 200  # of pitch and vocal tract, a second
+FRAME_RATE = 100  # of pitch and vocal tract, a second
 FRAME_SAMPLES = SAMPLE_RATE // FRAME_RATE
+FRAME_MILLISECONDS = 1000 / FRAME_RATE
+BINS = 257  # half of WORLD's, for half of the time; what is synthesized correlates by .999
 LOWEST_HERTZ, HIGHEST_HERTZ = 70.0, 500.0  # of speech
 LIVELINESS = {"lively": 0.4, "shouted": 0.25, "laughing": 0.2, "whispered": 0.15}
 
 
 class Voice(NamedTuple):
-    """WORLD's analysis of speech, every 5 ms.
+    """WORLD's analysis of speech, every 10 ms.
 
     ``pitch`` (frames,) in hertz, 0 where there is none; ``envelope`` (frames, bins) of powers;
     ``breath`` (frames, bins), the share of noise in each bin, 0 to 1.
@@ -53,19 +56,25 @@ def analyse(speech: np.ndarray) -> Voice:
 @lru_cache(maxsize=32)
 def _analyse(content: bytes) -> Voice:
     samples = np.frombuffer(content).copy()
-    nothing = Voice(np.zeros(0), np.zeros((0, 513)), np.zeros((0, 513)))
+    nothing = Voice(np.zeros(0), np.zeros((0, BINS)), np.zeros((0, BINS)))
     if len(samples) < SAMPLE_RATE // 5 or np.ptp(samples) < 1e-4:
         return nothing
     samples -= samples.mean()
     samples *= 0.5 / np.abs(samples).max()
-    coarse, times = pyworld.dio(samples, SAMPLE_RATE, f0_floor=LOWEST_HERTZ, f0_ceil=HIGHEST_HERTZ)
+    coarse, times = pyworld.dio(
+        samples,
+        SAMPLE_RATE,
+        f0_floor=LOWEST_HERTZ,
+        f0_ceil=HIGHEST_HERTZ,
+        frame_period=FRAME_MILLISECONDS,
+    )
     pitch = pyworld.stonemask(samples, coarse, times, SAMPLE_RATE)
     if np.mean(pitch > 0) < 0.15:
         return nothing
-    envelope = pyworld.cheaptrick(samples, pitch, times, SAMPLE_RATE)
-    breath = pyworld.d4c(samples, pitch, times, SAMPLE_RATE)
+    envelope = pyworld.cheaptrick(samples, pitch, times, SAMPLE_RATE)[:, ::2]
+    breath = pyworld.d4c(samples, pitch, times, SAMPLE_RATE)[:, ::2]
     # D4C takes a frame for noise, whatever DIO said, where its low frequencies hold no pulses
-    pitch[breath[:, 32] > 0.9] = 0
+    pitch[breath[:, 16] > 0.9] = 0
     voice = Voice(pitch, envelope, breath) if np.mean(pitch > 0) > 0.1 else nothing
     for array in voice:
         array.setflags(write=False)
@@ -97,6 +106,7 @@ def synthesize(pitch: np.ndarray, logs: np.ndarray, breath: np.ndarray) -> np.nd
         np.ascontiguousarray(np.exp(logs)),
         np.ascontiguousarray(np.clip(breath, 0, 1)),
         SAMPLE_RATE,
+        FRAME_MILLISECONDS,
     )[: len(pitch) * FRAME_SAMPLES]
 
 
@@ -122,7 +132,7 @@ def lively(phrase: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     frames = len(voice.pitch)
     count = round(frames / rng.uniform(0.72, 1.4))
     # no tempo is kept: faster here, slower there
-    speed = np.exp(0.35 * _drift(rng.standard_normal(count // 40 + 2), 40, count))
+    speed = np.exp(0.35 * _drift(rng.standard_normal, 0.2, count))
     places = np.cumsum(speed) * (frames - 1) / speed.sum()
     voiced_at = np.flatnonzero(voice.pitch)
     spoken = np.log2(voice.pitch[voiced_at])
@@ -138,7 +148,7 @@ def lively(phrase: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if mood == "laughing":  # bursts of breath, each lower than the one before
         rate = rng.uniform(4, 6.5)
         turns = np.cumsum(rate * np.exp(0.15 * rng.standard_normal(count))) / FRAME_RATE
-        here = _drift(rng.random(count // 100 + 2) > 0.4, 100, count)
+        here = _drift(lambda size: rng.random(size) > 0.4, 0.5, count)
         logs = logs - (5 * here * (turns % 1) ** 1.5)[:, None]
         semitones = semitones + here * (3 - 5 * (turns % 1))
         breath = breath + (0.5 * here * (turns % 1))[:, None]
@@ -154,8 +164,10 @@ def lively(phrase: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return level(sound) * np.sqrt(np.mean(np.square(phrase, dtype=float)))
 
 
-def _drift(values: np.ndarray, frames: int, count: int) -> np.ndarray:
-    """Return frames that pass through values, so many frames apart."""
+def _drift(draw: Callable[[int], np.ndarray], seconds: float, count: int) -> np.ndarray:
+    """Return frames that pass through drawn values, so many seconds apart."""
+    frames = round(seconds * FRAME_RATE)
+    values = draw(count // frames + 2)
     return np.interp(np.arange(count) / frames, np.arange(len(values)), values)
 
 
