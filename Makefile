@@ -35,7 +35,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: no-records help setup trainings tutorial test test-processors lab vggish image site site-check lock board clean
+.PHONY: no-records help setup notebooks tutorial test test-processors lab vggish image site site-check lock board clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -79,7 +79,8 @@ $(READY): requirements.txt pyproject.toml
 
 # a bar is for a terminal
 tutorial: export TQDM_DISABLE := $(if $(shell test -t 2 || echo no),1,0)
-tutorial: executed/$(NOTEBOOK_05).ipynb ## run the series 01 to 05 on real recordings
+tutorial: $(READY) ## run the series 01 to 05 on real recordings
+	@$(MAKE) --no-print-directory --jobs=2 notebooks
 	@$(BIN)/audioseg board
 
 test: $(READY) ## run every test
@@ -173,14 +174,14 @@ COMPARED := $(filter-out 03-training-90% 03-training-93%,$(ANSWERS))
 $(SECOND:%=executed/%.ipynb): executed/$(NOTEBOOK_03).ipynb
 $(COMPARED:%=executed/%.ipynb): $(SECOND:%=executed/%.ipynb)
 
-# small networks leave a core half idle: they go two at a time, the long ones first
+# small networks leave a core half idle: notebooks go two at a time, the long ones first
 reverse = $(if $(1),$(call reverse,$(wordlist 2,$(words $(1)),$(1))) $(firstword $(1)))
-trainings: $(patsubst %,executed/%.ipynb,$(call reverse,$(ANSWERS)) $(NOTEBOOK_03))
+TRAININGS := $(patsubst %,executed/%.ipynb,$(call reverse,$(ANSWERS)) $(NOTEBOOK_03))
+notebooks: executed/$(NOTEBOOK_04).ipynb executed/$(NOTEBOOK_05).ipynb
 
-executed/$(NOTEBOOK_04).ipynb: $(NOTEBOOK_04).ipynb $(NOTEBOOK_03).ipynb $(ANSWERS:%=%.ipynb) $(EMBEDDINGS)
-	@$(MAKE) --no-print-directory --jobs=2 trainings
+executed/$(NOTEBOOK_04).ipynb: $(NOTEBOOK_04).ipynb $(TRAININGS) $(EMBEDDINGS)
 	$(call run_notebook,$(NOTEBOOK_04))
 
-# on other recordings, and a corpus of its own
-executed/$(NOTEBOOK_05).ipynb: $(NOTEBOOK_05).ipynb executed/$(NOTEBOOK_04).ipynb
+# has a corpus and runs of its own: it takes turns with the trainings
+executed/$(NOTEBOOK_05).ipynb: $(NOTEBOOK_05).ipynb executed/$(NOTEBOOK_01).ipynb | $(EXTRACTED)
 	$(call run_notebook,$(NOTEBOOK_05))
