@@ -141,7 +141,7 @@ clean: ## remove the course's corpora and runs, executed/ and site/; keep downlo
 # kernel talks encrypted, or it would warn that it does not.
 define run_notebook
 @echo "== $(1)"
-@JPY_SESSION_NAME=$(1).ipynb $(BIN)/python -m nbconvert --log-level=WARN --to notebook --execute --KernelManager.transport_encryption=auto --output-dir executed $(1).ipynb
+@$(2) JPY_SESSION_NAME=$(1).ipynb $(BIN)/python -m nbconvert --log-level=WARN --to notebook --execute --KernelManager.transport_encryption=auto --output-dir executed $(1).ipynb
 endef
 
 executed/$(NOTEBOOK_01).ipynb: $(NOTEBOOK_01).ipynb $(CORPUS_CODE) $(READY)
@@ -157,13 +157,16 @@ $(EXTRACTED): executed/$(NOTEBOOK_01).ipynb $(FEATURE_CODE) $(GOOGLE_WEIGHTS) $(
 
 $(EMBEDDINGS): $(EXTRACTED) ;
 
+# the networks are small, and two train at a time: more threads would only wait for each other
+ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+
 executed/$(NOTEBOOK_03).ipynb: $(NOTEBOOK_03).ipynb $(EMBEDDINGS)
-	$(call run_notebook,$(NOTEBOOK_03))
+	$(call run_notebook,$(NOTEBOOK_03),$(ONE_THREAD))
 
 define answer_rule
 # each shows how it differs from the base
 executed/$(1).ipynb: $(1).ipynb $(NOTEBOOK_03).ipynb $(EMBEDDINGS)
-	$$(call run_notebook,$(1))
+	$$(call run_notebook,$(1),$(ONE_THREAD))
 endef
 $(foreach answer,$(ANSWERS),$(eval $(call answer_rule,$(answer))))
 

@@ -59,10 +59,11 @@ def steady_noise(kind: str, count: int, rng: np.random.Generator) -> np.ndarray:
 def coloured(count: int, exponent: float, rng: np.random.Generator) -> np.ndarray:
     """Return noise of RMS 1 whose power falls as 1 / f^exponent [shape=(count,)]."""
     size = scipy.fft.next_fast_len(count, real=True)
-    spectrum = scipy.fft.rfft(rng.standard_normal(size))
-    hertz = scipy.fft.rfftfreq(size, 1 / SAMPLE_RATE)
-    noise = scipy.fft.irfft(spectrum * np.maximum(hertz, LOWEST_HERTZ) ** (-exponent / 2), size)
-    noise = noise[:count]
+    # float32 takes half the time, and what rounding adds is 120 dB below
+    spectrum = scipy.fft.rfft(rng.standard_normal(size, np.float32))
+    hertz = np.maximum(scipy.fft.rfftfreq(size, 1 / SAMPLE_RATE), LOWEST_HERTZ)
+    gains = (hertz / LOWEST_HERTZ).astype(np.float32) ** np.float32(-exponent / 2)
+    noise = scipy.fft.irfft(spectrum * gains, size)[:count].astype(float)
     return noise / max(np.sqrt(np.mean(noise**2)), 1e-12)
 
 
