@@ -168,8 +168,8 @@ def show(folder: str | os.PathLike = runs.FOLDER) -> None:
         print(f"{text_table(group)}\n")
         print(
             f"best on {_name(best)}: {best['name']};\n"
-            f"chosen, the smallest within {best.get('val_score_error', 0.0):.3f} of it: "
-            f"{chosen['name']}; guessing: {best['val_majority_share']:.3f}, goal: {GOAL}\n"
+            f"chosen, the smallest that VAL cannot tell from it: {chosen['name']}; "
+            f"guessing: {best['val_majority_share']:.3f}, goal: {GOAL}\n"
         )
     place = Path(folder) / CHART
     with replacing(place) as aside:

@@ -141,10 +141,11 @@ def by_corpus(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]
 def choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Choose a run by VAL: the smallest network among those that VAL cannot tell from the best.
 
-    Another handful of recordings would rank runs differently if their scores are close. All within
-    one standard error of the best :func:`val_score` count as equally good, and the simplest of them
-    is the one to trust with other recordings (the one-standard-error rule of Breiman et al.,
-    "Classification and Regression Trees", 1984).
+    Another handful of recordings would rank runs differently if their scores are close. If the
+    error bar of a run, one standard error to either side of its :func:`val_score`, meets that of
+    the best, it counts as equally good. The simplest of these runs is the one to trust with other
+    recordings: the one-standard-error rule of Breiman et al., "Classification and Regression
+    Trees", 1984, for two scores that are both uncertain.
 
     Parameters
     ----------
@@ -158,5 +159,10 @@ def choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """
     leader = max(rows, key=val_score)
     enough = val_score(leader) - leader.get("val_score_error", 0.0)
-    close = [row for row in rows if val_score(row) >= enough and "network_parameters" in row]
+    close = [
+        row
+        for row in rows
+        if val_score(row) + row.get("val_score_error", 0.0) >= enough
+        and "network_parameters" in row
+    ]
     return min(close, key=lambda row: (row["network_parameters"], -val_score(row)), default=leader)

@@ -74,10 +74,13 @@ def row(name, score, parameters=None, error=0.02):
     return {"name": name, "val_score_error": error, **scores, **size}
 
 
-def test_the_smallest_within_an_error_of_the_best_is_chosen():
-    large, small = row("large", 0.90, 150_000), row("small", 0.885, 8_000)
+def test_the_smallest_is_chosen_whose_error_bar_meets_that_of_the_best():
+    large, small = row("large", 0.90, 150_000), row("small", 0.865, 8_000)
     assert choose([large, small])["name"] == "small"
-    assert choose([large, row("small", 0.875, 8_000)])["name"] == "large"
+    assert choose([large, row("small", 0.855, 8_000)])["name"] == "large"
+    # both are uncertain, and either error counts
+    assert choose([large, row("small", 0.855, 8_000, error=0.03)])["name"] == "small"
+    assert choose([large | {"val_score_error": 0.0}, small])["name"] == "large"
     # equally small: the better one
     assert choose([large, small, row("other", 0.89, 8_000)])["name"] == "other"
 
