@@ -7,7 +7,7 @@ same command goes on where it stopped. Exit status: 0 if all is done, 1 if some 
 (they are listed, all others are written), 2 for wrong arguments.
 
 While it runs, read feat_ext.py. docs/02-sound-to-embeddings.md explains it and has exercises:
-change the hop, predict the number of windows, look.
+change the hop, find a window in time, see how much neighbours share.
 """
 
 import sys

@@ -22,5 +22,5 @@ Below them lie:
 - ``errors``: errors in one sentence.
 """
 
-# of making labels of probabilities, see smoothing.py; here, as the command line asks without numpy
+# the methods in smoothing.py; named here, so that the command line need not import numpy
 SMOOTHINGS = ("none", "median", "minimum", "viterbi")

@@ -36,7 +36,7 @@ SUFFIXES = frozenset(
     ".wmv".split()
 )
 
-TOLERANT_BLOCK_VALUES = 1 << 14  # what is lost at most before a damage, where it is looked for
+TOLERANT_BLOCK_VALUES = 1 << 14  # so many are lost at most before a damaged place
 CANCELLED = 0.01  # power of the mean beside that of the louder channel: 20 dB less
 
 
@@ -85,8 +85,8 @@ class AudioStream:
         Yields
         ------
         np.ndarray [shape=(samples,), dtype=float32]
-            Consecutive samples at ``sample_rate``: the mean of the channels, or the loudest one in
-            any second in which they cancel each other. Lengths differ.
+            Consecutive samples at ``sample_rate``: the mean of the channels, or one of the
+            loudest in any second in which they cancel each other. Lengths differ.
 
         Raises
         ------
@@ -159,7 +159,7 @@ def in_pieces(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
 
 
 def to_mono(block: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Mix channels to one: their mean, or the loudest one if they cancel each other.
+    """Mix channels to one: their mean, or one of the loudest if they cancel each other.
 
     The mean of channels with opposite phase (a plug wired the wrong way) is nearly silent.
 
@@ -178,7 +178,7 @@ def to_mono(block: np.ndarray) -> tuple[np.ndarray, bool]:
     mean = block.mean(axis=1, dtype=np.float64)
     power = np.square(block, dtype=np.float64).sum(axis=0)
     if np.square(mean).sum() < CANCELLED * power.max():
-        # of channels equally loud the first, in every second: a change of phase would click
+        # of about equally loud channels always the first: a change between them would click
         return block[:, np.flatnonzero(power >= 0.5 * power.max())[0]], True
     return mean.astype(np.float32), False
 

@@ -33,7 +33,7 @@ CONTAINERS = (
 )
 # containers that state how long they are, rather than leaving it to a guess from the bit rate
 DATED_CONTAINERS = {"mov", "matroska", "flv", "asf", "avi"}
-# what libmpg123 says while libsndfile reads mp3: nothing that the error or the samples do not say
+# what libmpg123 prints while libsndfile reads mp3; dropped, as the error or the samples say it too
 MPG123_NOTES = re.compile(rb"\[src/libmpg123/|Note: |Warning: |\s*$")
 
 _terminal = threading.Lock()
@@ -143,7 +143,7 @@ def without_notes() -> Iterator[None]:
 
 @contextmanager
 def diverted(file: IO) -> Iterator[int | None]:
-    """Send to a file what goes to standard error meanwhile, that of libraries in C too.
+    """Write to a file what goes to standard error meanwhile, even from libraries in C.
 
     Yields
     ------
@@ -180,7 +180,7 @@ def _cut_in_its_header(path: Path, file) -> AudioError | None:
         return None
     said, is_there = (int(number) for number in stated.groups())
     lost = (said - is_there) / max(1, is_there) * file.frames / max(1, file.samplerate)
-    # 0 and the largest numbers are what programs write that do not know the length yet
+    # programs that do not know the length yet write 0 or one of the largest numbers
     if 0 < said < 0x7FFF0000 and lost > MISSING_SECONDS:
         have = file.frames / file.samplerate
         return cut_short(path, have + lost, have)

@@ -39,7 +39,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # not of tempfile, whose files are private: what we leave behind is meant to be read
+    # tempfile would make it private, but others are meant to read what we leave behind
     aside = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part{path.suffix}")
     try:
         aside.touch(exist_ok=False)

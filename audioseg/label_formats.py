@@ -131,7 +131,7 @@ def the_one_of(paths: Sequence[Path], *, tier: str | None = None) -> Path:
 
 
 def all_agree(paths: Sequence[Path]) -> bool:
-    """Tell whether tracks of a recording say the same; one that cannot be read says nothing."""
+    """Tell whether all tracks of a recording agree; not if one of them cannot be read."""
     try:
         first, *others = map(read_track, paths)
     except LabelError:
@@ -160,7 +160,7 @@ def seconds_text(seconds: float) -> str:
 
 
 def _kept(track: Iterable[Segment], decimals: int = 6) -> list[Segment]:
-    """Round times, and leave out segments without length then, which no reader takes."""
+    """Round times, and leave out segments that then have no length: no reader accepts them."""
     rounded = (Segment(round(s[0], decimals), round(s[1], decimals), s[2]) for s in track)
     return [segment for segment in rounded if segment.start < segment.end]
 
@@ -206,7 +206,7 @@ def write_csv(
     seconds: float,
     probabilities: Sequence[float] | None = None,
 ) -> str:
-    """Return a CSV table: start, end, label, and the probability of that label where there is."""
+    """Return a CSV table: start, end, label, and the probability of that label if it is known."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     more = [[]] * len(track) if probabilities is None else [[f"{p:.3f}"] for p in probabilities]
@@ -383,7 +383,7 @@ FORMS = {
     ".textgrid": Form(read_textgrid, write_textgrid),
     ".eaf": Form(read_eaf, write_eaf),
 }
-SUFFIX = {"textgrid": ".TextGrid"}  # as Praat writes it; others are small
+SUFFIX = {"textgrid": ".TextGrid"}  # as Praat writes it; the others are lower-case
 
 
 def tracks_at(stem: str | os.PathLike) -> list[Path]:

@@ -68,8 +68,8 @@ class Classes(NamedTuple):
     def of(cls, said: Mapping[str, Any]) -> Classes:
         """Read the classes from the fields of a corpus, of its records or of a run.
 
-        If there are none, they are those of the course's corpus. The files are ``corpus.json``,
-        ``dataset.json`` and ``config.json``.
+        The files are ``corpus.json``, ``dataset.json`` and ``config.json``. Without such fields,
+        the classes are those of the course's corpus.
 
         Raises
         ------

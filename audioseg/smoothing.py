@@ -18,8 +18,8 @@ from audioseg.errors import CourseError
 from vggish.frontend import SAMPLE_RATE, WINDOW_SAMPLES
 
 WINDOW_SECONDS = WINDOW_SAMPLES / SAMPLE_RATE  # 0.975
-# Divided by the whole priors, the answers of a network that knows nothing but these are all but
-# equal, and add up over a recording to any class; with a little less they stay where they were.
+# If a network knows nothing but the priors, its answers divided by them are nearly equal, and
+# rounding would decide a whole recording. A slightly lower power keeps the frequent class ahead.
 PRIOR_WEIGHT = 0.9
 TINY = 1e-9  # keeps the logarithm of an impossible thing finite
 
@@ -114,7 +114,7 @@ def weights(
     edges = np.sort(np.concatenate([starts, ends]))
     middles = (edges[:-1] + edges[1:]) / 2
     sharing = np.searchsorted(starts, middles) - np.searchsorted(ends, middles)
-    shares = np.diff(edges) / np.maximum(sharing, 1)  # of gaps, which no window gets, too
+    shares = np.diff(edges) / np.maximum(sharing, 1)  # also of gaps, which no window covers
     until = np.concatenate([[0.0], np.cumsum(shares)])
     return (np.interp(ends, edges, until) - np.interp(starts, edges, until)) / window_seconds
 
@@ -200,8 +200,8 @@ def smooth(
     seconds : float
         For ``median`` and ``minimum``.
     evidence, transition, priors
-        For ``viterbi``, which gets the priors to the power of :data:`PRIOR_WEIGHT`, and finds no
-        class whose prior is 0: TRN does not say what it sounds like.
+        For ``viterbi``. It takes the priors to the power of :data:`PRIOR_WEIGHT`, and never returns
+        a class whose prior is 0: TRN does not say what that class sounds like.
 
     Returns
     -------

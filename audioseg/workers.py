@@ -34,7 +34,7 @@ CONNECT_SECONDS = 15
 CLOSE_SECONDS = 1
 LOOK_SECONDS = 2  # how often workers that keep silent are looked at
 AHEAD = 3  # items a thread of a cluster's worker has, so that it never waits for one
-DEATHS = 3  # of processes of our own over one item, after which it is given up
+DEATHS = 3  # an item on which so many of our own processes have died is given up
 # deaths are counted here; the rest is for slow networks, or statistics that nobody looks at
 OUR_OWN = {
     "distributed.scheduler.allowed-failures": 0,
@@ -42,7 +42,7 @@ OUR_OWN = {
     "distributed.worker.profile.enabled": False,
     "distributed.nanny.pre-spawn-environ": {},
 }
-# what happens to workers is told by the results; read when Dask is imported, by workers too
+# results say what happens to workers, Dask need not; it reads this on import, in workers too
 LOGGERS = ("distributed", "distributed.client", "tornado.application")
 os.environ.setdefault("DASK_LOGGING", repr(dict.fromkeys(LOGGERS, logging.CRITICAL + 1)))
 
@@ -122,7 +122,7 @@ def run_each(
                 if deaths < DEATHS:
                     blamed.append((item, deaths))
                     continue
-                result = Died("the processes that had it died one after the other (memory?)")
+                result = Died("every process that worked on it died (out of memory?)")
             except CancelledError:
                 raise WorkerError(
                     f"the connection to the scheduler at {scheduler} broke off: restore it, "
@@ -249,7 +249,7 @@ def _without_interrupts() -> Iterator[None]:
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # it would lift the mask of who starts it
+    resource_tracker.ensure_running()  # before: when it starts, it unblocks signals here
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

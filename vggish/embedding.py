@@ -72,8 +72,8 @@ class Embedding:
     Parameters
     ----------
     fast : bool
-        Whether the model is VGGish and takes the fast way through it (:mod:`vggish.fast`); the
-        plain way (:func:`plain_chunks`) takes every network.
+        Whether to compute VGGish the fast way (:mod:`vggish.fast`); the plain way
+        (:func:`plain_chunks`) works for every network.
     calibration_path : str or PathLike, optional
         Where int8 keeps what it found out about the weights, see :mod:`vggish.calibration`.
     """

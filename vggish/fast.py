@@ -19,7 +19,7 @@ window. The hop must be a multiple of 4 frames, because two poolings halve the f
     = taken from the shared rows    o computed again, with the window's zero padding
 
                   rows of a window    of these again, at each edge
-    conv1         96                  1, but a pool takes 2
+    conv1         96                  1, computed as 2 for the pool
     conv2         48                  2
     conv3_1       24                  2
     conv3_2       24                  3
@@ -150,7 +150,7 @@ def _shared_blocks(
     step: int,
     count: int,
 ) -> tf.Tensor:
-    """Compute conv1 to the third pooling, shared; one window is ``step`` rows of conv3 on.
+    """Compute conv1 to the third pooling, shared; windows are ``step`` rows of conv3 apart.
 
     Returns
     -------
@@ -251,8 +251,8 @@ def winograd(kernel: tf.Tensor, bias: tf.Tensor, *, tile: tuple[int, int]) -> Co
     bias : tf.Tensor [shape=(channels out,)]
         What is added before the ReLU.
     tile : tuple of int
-        Outputs computed together, in rows and in bands. The bands must be a multiple; rows are
-        filled up.
+        Outputs computed together, in rows and in bands. The signal must have a multiple of its
+        bands; rows are filled up.
     """
     tile_rows, tile_bands = tile
     row_input, row_kernel, row_output = winograd_matrices(tile_rows)

@@ -100,8 +100,8 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     if not count:
         return np.empty((0, MEL_BANDS), np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(waveform, FRAME_SAMPLES)[::FRAME_HOP_SAMPLES]
-    # periodic, not symmetric: 400 divides a period, as for spectral analysis; and in float64, as
-    # the reference: in float32, the rounding of a loud tone shows (2.6e-4) in silent bands
+    # a periodic window (its period is 400), as for spectral analysis; in float64, as in the
+    # reference: in float32, the rounding of a loud tone shows (2.6e-4) in silent bands
     hann = 0.5 - 0.5 * np.cos(2 * np.pi / FRAME_SAMPLES * np.arange(FRAME_SAMPLES))
     weights = mel_matrix()
     used = slice(*(np.flatnonzero(weights.any(axis=1))[[0, -1]] + [0, 1]))

@@ -145,7 +145,7 @@ class Layers:
         return self._finished(name, ops.matmul(signal, weights, False, True), relu=relu)
 
     def activation(self, name: str, signal: openvino.Node) -> openvino.Node:
-        """Return the ReLU of a layer that has it as a layer of its own."""
+        """Return the signal after a ReLU that is a layer of its own."""
         return self._rounded(name, ops.relu(signal))
 
     def _weights(

@@ -15,7 +15,7 @@ from threading import RLock
 
 from threadpoolctl import ThreadpoolController
 
-# the setting is the process's: of two threads that changed it in turn, the second would keep it
+# the limit is the process's: if two threads set and restored it in turn, it could stay at 1
 _lock = RLock()
 
 

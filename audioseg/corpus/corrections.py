@@ -107,7 +107,9 @@ def adopt(
         done |= {row["recording"]: row for row in rows}
         write_csv(corpus / "recordings.csv", pd.DataFrame([done[name] for name in sorted(done)]))
     if not rows:
-        reason = next(iter(failed.values()), f"{tracks} holds no label track of a recording there")
+        reason = next(
+            iter(failed.values()), f"{tracks} holds no label track of any recording in {recordings}"
+        )
         raise CorpusError(f"nothing was adopted: {reason}")
     return own.Adopted(pd.DataFrame(rows), failed)
 

@@ -57,7 +57,7 @@ class Material:
                 f"{SHORTEST_TRACK_SECONDS:g} s and noise: add sources to the table of sources."
             )
         self.voices = {voice: Deck(cards, rng) for voice, cards in sorted(speech.items())}
-        # what is sung is drawn apart: a phrase may be spoken and sung, in one split
+        # songs have decks of their own: within a split, a phrase may be both spoken and sung
         self.songs = {
             voice: Deck([card for card in cards if card[2] - card[1] > SAMPLE_RATE] or cards, rng)
             for voice, cards in sorted(speech.items())

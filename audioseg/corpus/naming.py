@@ -85,7 +85,7 @@ def odd_spellings(tracks: Mapping[str, Sequence[Segment]], classes: Classes) -> 
             continue
         others = [name for name in classes.labels if counts[name] >= counts[label]]
         meant = spelling(label, others)
-        # of two that are as frequent, one is pointed at
+        # of two equally frequent labels, only one is reported
         if meant and (counts[meant] > counts[label] or meant < label):
             said.append(
                 f"note: the label {label!r} ({times}) looks like {meant!r}, but is a class of its "

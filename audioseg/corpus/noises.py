@@ -17,7 +17,7 @@ KINDS = (
     "calls", "hum in noise",
 )  # fmt: skip
 EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}  # of power spectra that fall as 1 / f^b
-LOWEST_HERTZ = 30.0  # below it a spectrum that falls is flat: else all power would be there
+LOWEST_HERTZ = 30.0  # below it falling spectra are flat: nearly all power would be there otherwise
 
 
 def steady_noise(kind: str, count: int, rng: np.random.Generator) -> np.ndarray:

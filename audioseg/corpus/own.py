@@ -146,7 +146,8 @@ def adopt(
     table = read_groups(groups, folder, found)
     remedy = "add recordings or name more groups"
     if failed:
-        remedy = f"{len(failed)} failed, the first as {next(iter(failed.values())).rstrip('.')}"
+        first = next(iter(failed.values())).rstrip(".")
+        remedy = f"{len(failed)} recordings failed; the first: {first}"
     split_of, group_of = split_by_group(seconds, table, remedy)
     named = classes_of(tracks, classes=classes, background=background, ignore=ignore)
     with writing(target):
@@ -208,7 +209,7 @@ def convert(item: Mapping, target: Path, classes: Classes, tier: str | None) -> 
             if track_path.exists():
                 before = read_label_track(track_path, classes=classes.labels)
             segments = merged(before, segments, reviewed, classes.background)
-        # what has not changed keeps its time, by which 02 tells that
+        # a track that has not changed keeps its time, so that 02 leaves it alone
         if not track_path.exists() or track_path.read_text("utf-8") != label_track(segments):
             write_label_track(track_path, segments)
         return {**row, "seconds": seconds, "groups": item["groups"], "sha256": sha256_of(path),
@@ -257,7 +258,7 @@ def corrected_in(done: Mapping[str, Mapping]) -> list[str]:
 def _remove_others(target: Path, split_of: Mapping[str, str]) -> None:
     """Remove recordings that are gone now, or in another split.
 
-    Their files tell, and not ``recordings.csv``, which an interrupted call has not written.
+    This looks at the files: an interrupted call has not written ``recordings.csv``.
     """
     for split in SPLITS:
         for path in list((target / split).glob("*")):

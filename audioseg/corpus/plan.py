@@ -45,15 +45,15 @@ SEGMENT_SECONDS = {
     "noise": (2.0, 10.0),
 }
 FREE_SECONDS = (1.5, 18.0)  # of a stretched segment
-RECORDING_SECONDS = (130.0, 240.0)  # as drawn: a last long segment and stretching may follow
+RECORDING_SECONDS = (130.0, 240.0)  # when drawn; a long last segment and stretching may add to it
 RECORDING_LIMITS_SECONDS = (120.0, 300.0)
 GAP_SECONDS = (0.12, 0.7)  # between phrases: shorter than the pause that would end a segment
-LEVEL_DB = (-34.0, -11.0)  # of every segment but silence, whatever its class: no shortcut
+LEVEL_DB = (-34.0, -11.0)  # of all segments but silence, alike for every class
 GAIN_DB = (-24.0, 2.0)  # of a recording
 FLOOR_DB = (-74.0, -50.0)
 SPEECH_OVER_MUSIC_DB = (0.0, 10.0)
 LIVELY_SHARE = 0.12  # of the speech: shouted, laughed, whispered, as no prompt is
-SUNG_SHARES = {"music": 0.7, "speech+music": 0.25}  # by a voice of the split that is made to sing
+SUNG_SHARES = {"music": 0.7, "speech+music": 0.25}  # by a speaking voice of the same split
 VOICE_OVER_MUSIC_DB = (-3.0, 9.0)  # of a singer's voice
 SOLO_SHARE, SOLO_DB = 0.4, 40.0  # of sung music: so loud that the music is not heard
 NOISE_KINDS = {"sounds": 0.45, "steady": 0.35, "floor": 0.1, "nothing": 0.1}
@@ -280,7 +280,7 @@ def _lay_phrases(seconds: float, deck: Deck, rng: np.random.Generator) -> tuple[
 def _add_music(
     segment: dict, before: Sequence[Mapping], tracks: list[str], material: Material
 ) -> None:
-    """Let the music before go on, or start another track."""
+    """Continue the music of the segment before, or start another track."""
     rng = material.rng
     goes_on = bool(before) and before[-1]["music"] is not None and rng.random() < 0.7
     if goes_on and segment["phrases"]:

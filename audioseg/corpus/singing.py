@@ -33,7 +33,7 @@ def hear(music: np.ndarray, rng: np.random.Generator) -> tuple[Tune, float]:
     music : np.ndarray [shape=(samples,)]
         16 kHz; one minute of it is analysed.
     rng : np.random.Generator
-        Draws the tempo where no beat is heard, and between five notes and seven.
+        Draws the tempo where no beat is heard, and whether the scale has five notes or seven.
 
     Returns
     -------

@@ -187,7 +187,7 @@ def list_sources(
 
 
 def _family(package: str, path: str) -> str:
-    """Name the group of a sound: its file's name without numbers, which number its takes."""
+    """Name the group of a sound: its file's name without the numbers that tell takes apart."""
     stem = re.split(r"[\d_-]", Path(path).stem)[0].lower()
     return f"{package}:{Path(path).parent.name}/{stem or Path(path).stem}"
 

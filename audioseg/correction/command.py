@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="auto|audioset|mini|PATH",
-        help="the embedding of the corpus (default: as its records say; of your own checkpoint "
-        "they hold the name only)",
+        help="the embedding of the corpus (default: the one its records name; for a checkpoint of "
+        "your own, give its path)",
     )
     parser.add_argument("--tier", metavar="NAME", help="which tier of Praat's or ELAN's tracks")
 
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from audioseg.corpus import corrections
     from audioseg.correction import retraining
 
-    corrections.rows_of(options.corpus)  # no corpus of one's own is the first thing to say
+    corrections.rows_of(options.corpus)  # if this is no corpus of one's own, say that first
     retraining.check_weights(options.corpus, options.weights)
     notebook = retraining.check(options.run, options.corpus) if options.run else None
     adopted = corrections.adopt(
@@ -65,5 +65,5 @@ def run(options: argparse.Namespace) -> int:
         for line in retraining.train_again(notebook, options.corpus):
             print(line)
     else:
-        print("now run a 03 notebook that reads this corpus again, or name it with --run.")
+        print("now run your 03 notebook of this corpus once more, or name it here with --run.")
     return 1 if failed else 0

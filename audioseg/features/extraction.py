@@ -260,7 +260,7 @@ def _write_dataset(
         {"split": done.task.split, "recording": done.task.name, "reason": done.reason}
         for done in failed
     ]
-    if not good:  # what there is may be all that is left of a disk that is not there today
+    if not good:  # keep the old records: the disk with the corpus may only be missing today
         return {**made, "splits": {}, "failed": listed}
     entries = dict(before["splits"]) if before else {}
     for split in splits:
@@ -270,7 +270,7 @@ def _write_dataset(
         if file.exists() and sha256_of(file) == entries[split]["sha256"]:
             continue
         if before is None:
-            path.unlink(missing_ok=True)  # from here on, it does not say what is there
+            path.unlink(missing_ok=True)  # it would not fit the files that change now
         _join(file, parts)
     others = [f for f in (before or {}).get("failed", []) if f["split"] not in splits]
     dataset = {

@@ -133,7 +133,7 @@ def find_tasks(corpus: Path, split: str, folder: Path) -> tuple[list[Task], list
 def how_made(
     embedding: Embedding, *, hop_seconds: float, batch_size: int, classes: Classes
 ) -> dict[str, Any]:
-    """Return the settings that dataset.json records, on which the bytes of all records depend."""
+    """Return the settings, for dataset.json, that the bytes of all records depend on."""
     return {
         "format": DATASET_FORMAT,
         **classes.said(),

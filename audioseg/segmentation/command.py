@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name a run; see :func:`audioseg.segmentation.segmenter.load`."""
     parser.add_argument(
-        "--run", metavar="NAME", help="which of runs/ to use (default: the best one on VAL)"
+        "--run", metavar="NAME", help="which of runs/ to use (default: the one that VAL chooses)"
     )
     parser.add_argument(
         "--smooth",
@@ -252,7 +252,7 @@ def find_recordings(paths: Sequence[str | os.PathLike], out: Path) -> list[tuple
 def _recordings_in(folder: Path, out: Path) -> Iterator[Path]:
     """Yield the recordings in a folder, without what earlier calls have left there.
 
-    That is all in the output folder, if this is a folder in it, and the sounds of pages.
+    Left out are the sounds of pages, and all of ``out`` if that is inside ``folder``.
     """
     from audioseg import audio
     from audioseg.show.report import SOUND

@@ -1,7 +1,7 @@
 """Scores of segments: how close an estimated track comes to the reference.
 
-*Event scores* ask for each stretch of one class whether the estimate has one that starts and ends
-where it should. *Segment scores* ask for each second which classes occur in it. Both are those of
+*Event scores* ask, for each stretch of one class, whether the estimate has one that starts and ends
+where it should. *Segment scores* ask, for each second, which classes occur in it. Both are those of
 Mesaros, Heittola & Virtanen, "Metrics for polyphonic sound event detection", Applied Sciences
 6(6), 2016, with every class in turn an event. *Boundary scores* ask where anything changes.
 
@@ -78,7 +78,7 @@ def whole_track(
 def without(
     track: Sequence[Segment], reference: Sequence[Segment], classes: Sequence[str]
 ) -> list[Segment]:
-    """Cut the time without a class in the reference out of a track, so that it is not scored.
+    """Cut out of a track the time for which the reference has no class, and no score is due.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ def novelty(embedding: np.ndarray, *, kernel_frames: int) -> np.ndarray:
 
 def _event_scores(hits: np.ndarray, occurs: np.ndarray, claimed: np.ndarray) -> EventScores:
     """Compute scores from counts by class."""
-    with np.errstate(invalid="ignore"):  # 0 / 0 is nan, and never more hits than events
+    with np.errstate(invalid="ignore"):  # 0 / 0 is nan; nothing else is divided by 0
         by_class = 2 * hits / (occurs + claimed)
         by_class[occurs == 0] = np.nan
         return EventScores(

@@ -72,7 +72,7 @@ def load(
     Parameters
     ----------
     name : str or PathLike, optional
-        A run in ``runs/``; by default the best one on VAL.
+        A run in ``runs/``; by default the one that VAL chooses.
     weights : str or PathLike, optional
         The embedding; by default the run's.
     smoothing : str, optional
@@ -89,7 +89,7 @@ def load(
     """
     from audioseg.training import runs
 
-    # of runs/NAME/, as a shell completes it, the name
+    # runs/NAME/, as a shell completes it, stands for NAME
     run = runs.load(runs.FOLDER / Path(name or runs.best()).name)
     embedding = segments.embedding_for(run, weights)
     chosen = run.test.get("smoothing")

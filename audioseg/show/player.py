@@ -81,7 +81,7 @@ def player(
 
 
 def busiest(track: Sequence[Segment], seconds: float) -> float:
-    """Return where a clip of a recording begins that shows the most changes.
+    """Return where a clip of a recording has to begin to show the most changes.
 
     Parameters
     ----------

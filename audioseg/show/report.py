@@ -28,7 +28,7 @@ from audioseg.show.looks import looks
 from audioseg.show.sound import Outline, write_mp3
 
 PAGES = Path(__file__).parent / "pages"
-EMBEDDED_SECONDS = 20 * 60.0  # 13 MB: what longer sounds make of a page, no mail takes
+EMBEDDED_SECONDS = 20 * 60.0  # a page of 13 MB; with a longer sound it would be too large to mail
 OPEN_ROWS = 200  # a longer table of segments is folded
 INDEX = "index.html"
 SOUND = "_sound.mp3"  # beside a page, after its stem

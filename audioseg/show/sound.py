@@ -16,8 +16,8 @@ from audioseg import audio
 
 MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 BITS_A_SECOND = 64_000
-# of the three parts of the MP3 standard, from the lowest sample rate they are for: the bit rates
-# that libsndfile's compression level 0 and 1 stand for
+# for each of the three parts of the MP3 standard: its lowest sample rate, and the bit rates of
+# libsndfile's compression levels 0 and 1
 BIT_RATES = ((32_000, 320_000, 32_000), (16_000, 160_000, 8_000), (8_000, 64_000, 8_000))
 STRETCHES_A_SECOND = 200  # as far in as one can zoom: a pixel each
 MOST_STRETCHES = 600_000  # 1.2 MB in a page

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
 
 EMBEDDING_SIZE = 128
-EDGE_WINDOWS = 32  # four seconds of its first and last window that a sequence is continued by
+EDGE_WINDOWS = 32  # a sequence is continued by four seconds of its first and last window
 BLOCK_WINDOWS, MARGIN_WINDOWS = 4_096, 1_024  # of a long recording that are taken at once
 
 

@@ -23,19 +23,19 @@ class RunError(CourseError):
 
 
 def _is_number(value: Any) -> bool:
-    """Tell a number; ``True`` is none."""
+    """Tell whether this is a number; ``True`` is not."""
     return type(value) in (int, float)
 
 
 def _are_shares(value: Any, shape: tuple[int, ...]) -> bool:
-    """Tell probabilities of all classes, in rows where there are rows."""
+    """Tell whether this holds probabilities of all classes, in each row if it has rows."""
     shares = np.array(value)
     fitting = shares.dtype.kind in "fi" and shares.shape == shape and bool((shares >= 0).all())
     return fitting and np.allclose(shares.sum(axis=-1), 1)
 
 
 def _are_classes(value: Any) -> bool:
-    """Tell the names of classes."""
+    """Tell whether this is a list of names that can be classes."""
     try:
         Classes.of({"classes": value, "background": value[-1]})
     except LabelError:
@@ -46,7 +46,7 @@ def _are_classes(value: Any) -> bool:
 TEXT = ("a text", lambda value, classes: isinstance(value, str))
 NUMBER = ("a number", lambda value, classes: _is_number(value))
 SHARE = ("a number from 0 to 1", lambda value, classes: _is_number(value) and 0 <= value <= 1)
-# of each field, what it should be, and how that is told, of it and of the classes
+# for each field: what it should be, and a check that takes its value and the classes
 FIELDS: dict[str, tuple[str, Callable[[Any, list[str]], bool]]] = {
     "classes": ("a list of names of classes", lambda value, classes: _are_classes(value)),
     "background": ("one of the classes", lambda value, classes: value in classes),

@@ -44,7 +44,7 @@ __all__ = [
 ]  # fmt: skip
 
 WEIGHTS = "model.weights.h5"
-SHORT_SECONDS = 1.0  # how far apart the windows of VAL are that are scored alone
+SHORT_SECONDS = 1.0  # from one window of VAL that is scored alone to the next
 AGREEMENT = 0.02  # between VAL accuracy as training saw it, and as the stored network repeats it
 
 

@@ -102,7 +102,7 @@ def macro_f1_error(confusions: Sequence[np.ndarray], *, draws: int = 400) -> flo
 
 def _scores_of(confusion: np.ndarray) -> FrameScores:
     hits, occurs, claimed = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    with np.errstate(invalid="ignore"):  # 0 / 0 is nan, and never more hits than frames
+    with np.errstate(invalid="ignore"):  # 0 / 0 is nan; nothing else is divided by 0
         recall, precision, f1 = hits / occurs, hits / claimed, 2 * hits / (occurs + claimed)
         return FrameScores(
             accuracy=float(hits.sum() / confusion.sum()),
@@ -116,5 +116,5 @@ def _scores_of(confusion: np.ndarray) -> FrameScores:
 
 
 def _mean_of_numbers(values: np.ndarray) -> float:
-    """Return the mean without nan, and nan, without a warning, if there is nothing else."""
+    """Return the mean of all values but nan; if there are none, nan without a warning."""
     return float(np.nansum(values) / np.count_nonzero(~np.isnan(values)))

@@ -48,7 +48,7 @@ def analyse(speech: np.ndarray) -> Voice:
     Returns
     -------
     Voice
-        Without frames if nothing in the speech is voiced. The last 32 are remembered.
+        Without frames if nothing in the speech is voiced. The last 32 results are cached.
     """
     return _analyse(np.ascontiguousarray(speech, np.float64).tobytes())
 

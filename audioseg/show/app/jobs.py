@@ -156,8 +156,8 @@ class Jobs:
     def new(self, name: str) -> Job:
         """Make room for a recording that is coming in.
 
-        If there is none, the one that nobody has asked for in the longest time goes: done, at
-        work, or stuck on its way in.
+        If there are too many, the one that nobody has asked for in the longest time goes, if that
+        is more than an hour: done, at work, or stuck on its way in.
 
         Raises
         ------

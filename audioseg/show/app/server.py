@@ -54,7 +54,7 @@ def application(
     token : str or None
         To get in, one opens an address that ends with it, once; None lets in all on this machine.
     host : str
-        The address that it listens on, which is a name of it then.
+        The address that it listens on; requests may then use it as the name of the app.
 
     Returns
     -------
@@ -154,7 +154,7 @@ class _Door:
 
     def _refusal(self, request: Request) -> Response | None:
         if self.token is None:
-            # a name that somebody has let point here would make their page one of ours
+            # or a site could let its own name point here, and pass for a page of ours
             host = request.headers.get("host", "").rpartition(":")
             name = host[0] if host[2].isdigit() else "".join(host)
             if name not in self.names:

@@ -20,7 +20,7 @@ from audioseg.features.dataset import load_split, read_dataset
     [
         (["--hop", "0.125"], "0.125"),
         (["--hop", "x"], "--hop"),
-        (["--batch", "0"], "'0' is not a number from 1 on"),
+        (["--batch", "0"], "'0' is not a whole number of 1 or more"),
         (["--workers", "-1"], "-1"),
         (["--splits", "DEV"], "DEV"),
         (["--workers", "2", "--scheduler", "tcp://x"], "not allowed with"),
