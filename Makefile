@@ -177,14 +177,14 @@ COMPARED := $(filter-out 03-training-90% 03-training-93%,$(ANSWERS))
 $(SECOND:%=executed/%.ipynb): executed/$(NOTEBOOK_03).ipynb
 $(COMPARED:%=executed/%.ipynb): $(SECOND:%=executed/%.ipynb)
 
-# small networks leave a core half idle: notebooks go two at a time, the long ones first
+# a training uses one core: notebooks go two at a time, the long ones first
 reverse = $(if $(1),$(call reverse,$(wordlist 2,$(words $(1)),$(1))) $(firstword $(1)))
 TRAININGS := $(patsubst %,executed/%.ipynb,$(call reverse,$(ANSWERS)) $(NOTEBOOK_03))
-notebooks: executed/$(NOTEBOOK_04).ipynb executed/$(NOTEBOOK_05).ipynb
+notebooks: executed/$(NOTEBOOK_04).ipynb executed/$(NOTEBOOK_05).ipynb ; @:
 
 executed/$(NOTEBOOK_04).ipynb: $(NOTEBOOK_04).ipynb $(TRAININGS) $(EMBEDDINGS)
 	$(call run_notebook,$(NOTEBOOK_04))
 
-# has a corpus and runs of its own: it takes turns with the trainings
-executed/$(NOTEBOOK_05).ipynb: $(NOTEBOOK_05).ipynb executed/$(NOTEBOOK_01).ipynb | $(EXTRACTED)
+# has a corpus and runs of its own, on the same embedding: it takes turns with the trainings
+executed/$(NOTEBOOK_05).ipynb: $(NOTEBOOK_05).ipynb $(EMBEDDINGS)
 	$(call run_notebook,$(NOTEBOOK_05))

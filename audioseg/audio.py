@@ -49,7 +49,7 @@ class Findings:
     broken : AudioError or None
         What ended the reading before the recording's end.
     cancelled : bool
-        Whether channels cancelled each other somewhere, so that the louder one was taken.
+        Whether channels cancelled each other somewhere, so that one of them was taken.
     """
 
     broken: AudioError | None = None

@@ -249,7 +249,7 @@ def _without_interrupts() -> Iterator[None]:
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # before: when it starts, it unblocks signals here
+    resource_tracker.ensure_running()  # started first, as its start unblocks signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -147,7 +147,7 @@ def adopt(
     remedy = "add recordings or name more groups"
     if failed:
         first = next(iter(failed.values())).rstrip(".")
-        remedy = f"{len(failed)} recordings failed; the first: {first}"
+        remedy = f"{len(failed)} of {len(found)} failed; the first: {first}"
     split_of, group_of = split_by_group(seconds, table, remedy)
     named = classes_of(tracks, classes=classes, background=background, ignore=ignore)
     with writing(target):

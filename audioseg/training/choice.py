@@ -144,8 +144,10 @@ def choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     Another handful of recordings would rank runs differently if their scores are close. If the
     error bar of a run, one standard error to either side of its :func:`val_score`, meets that of
     the best, it counts as equally good. The simplest of these runs is the one to trust with other
-    recordings: the one-standard-error rule of Breiman et al., "Classification and Regression
-    Trees", 1984, for two scores that are both uncertain.
+    recordings. This is in the manner of the one-standard-error rule (Breiman et al.,
+    "Classification and Regression Trees", 1984), which takes the best one's error alone. But an
+    error from ten recordings is uncertain itself, and by it alone the choice changed from one
+    training to the next.
 
     Parameters
     ----------

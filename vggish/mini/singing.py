@@ -290,8 +290,8 @@ def sing(
     Parameters
     ----------
     speech : np.ndarray [shape=(samples,)]
-        Speech of one voice at 16 kHz, in [-1, 1]; a few seconds. Of more
-        syllables than one breath holds, the first 14 are sung.
+        Speech of one voice at 16 kHz, in [-1, 1]; a few seconds. Of more syllables than one breath
+        holds, the first 14 are sung.
     rng : np.random.Generator
         Decides on the melody and on what is not given.
     singer : Singer, optional

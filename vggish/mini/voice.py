@@ -71,8 +71,8 @@ def _analyse(content: bytes) -> Voice:
     pitch = pyworld.stonemask(samples, coarse, times, SAMPLE_RATE)
     if np.mean(pitch > 0) < 0.15:
         return nothing
-    envelope = pyworld.cheaptrick(samples, pitch, times, SAMPLE_RATE)[:, ::2]
-    breath = pyworld.d4c(samples, pitch, times, SAMPLE_RATE)[:, ::2]
+    envelope = pyworld.cheaptrick(samples, pitch, times, SAMPLE_RATE)[:, ::2].copy()
+    breath = pyworld.d4c(samples, pitch, times, SAMPLE_RATE)[:, ::2].copy()
     # D4C takes a frame for noise, whatever DIO said, where its low frequencies hold no pulses
     pitch[breath[:, 16] > 0.9] = 0
     voice = Voice(pitch, envelope, breath) if np.mean(pitch > 0) > 0.1 else nothing

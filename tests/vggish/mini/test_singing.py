@@ -98,6 +98,15 @@ def test_every_style_is_finite_of_one_level_and_repeatable(style, voices):
     np.testing.assert_allclose(songs[0], songs[1], rtol=0, atol=1e-9)
 
 
+def test_a_song_is_sung_no_longer_than_it_is_heard():
+    whole, part = (
+        singing.sing(spoken(6), np.random.default_rng(1), singer=PLAIN, tune=TUNE, longest=longest)
+        for longest in (np.inf, 1.0)
+    )
+    # the last note may go on, and notes are rounded to frames
+    assert SAMPLE_RATE - 14 * FRAME_SAMPLES < len(part) < 5 * SAMPLE_RATE < len(whole)
+
+
 def test_another_seed_another_song():
     first, second = (singing.sing(spoken(), np.random.default_rng(seed)) for seed in (1, 2))
     assert len(first) != len(second) or not np.allclose(first, second)
