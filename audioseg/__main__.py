@@ -55,9 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, command in COMMANDS.items():
         about = command.__doc__.partition("\n")[0]
         one = commands.add_parser(name, help=about, description=about, epilog=command.EPILOG)
-        one.set_defaults(do=command.run, goes_on="the same command goes on where it stopped")
+        one.set_defaults(
+            parser=one, do=command.run, goes_on="the same command goes on where it stopped"
+        )
         command.add_arguments(one)
-    options = parser.parse_args(argv)
+    options, unknown = parser.parse_known_args(argv)
+    if unknown:  # the command's own help has its options
+        options.parser.error(f"there is no {' '.join(unknown)}")
     if hasattr(sys.stdout, "reconfigure"):  # a file's name may be no valid text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

@@ -20,6 +20,7 @@ from audioseg.errors import ArgumentError
 
 EPILOG = "If interrupted, the files that it has written are complete."
 OUTPUT_FOLDER = Path("segmented")
+FORMATS = ("txt", "csv", "rttm", "textgrid", "eaf")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         nargs="+",
-        choices=("txt", "csv", "rttm", "textgrid", "eaf"),
+        type=_format,
         default=(),
         metavar="FORMAT",
         help="write textgrid (Praat) or eaf (ELAN) too; txt (Audacity), csv and rttm are always "
@@ -60,6 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write a page for each recording too, to view and to send on; for a folder, an index",
     )
+
+
+def _format(text: str) -> str:
+    if text not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {known} (files go first)")
+    return text
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:

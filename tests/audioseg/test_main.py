@@ -37,6 +37,18 @@ def test_what_is_no_command_ends_with_2_and_one_sentence(arguments, capsys):
         assert all(name in said for name in command_line.COMMANDS)
 
 
+@pytest.mark.parametrize(
+    "arguments", [["a.wav", "--fast"], ["--format", "eaf", "a.wav"], ["a.wav", "--smooth", "much"]]
+)
+def test_a_wrong_argument_of_a_command_names_its_help(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(["segment", *arguments])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.endswith(": see audioseg segment --help.\n")
+    assert ("files go first" in said) == ("eaf" in arguments)
+
+
 def test_a_file_that_may_not_be_used_is_named(monkeypatch, capsys):
     def refused(options):
         raise PermissionError(13, "Permission denied", "runs/board.png")
