@@ -315,7 +315,7 @@ def load_embedding(
     precision : str
         ``"float32"``; ``"int8"``: several times faster on processors with VNNI, and off by a
         relative 1e-2 or so; ``"bfloat16"``: off by half of that, and refused where the processor
-        has no matrix units for it, as it would be no faster. Both need OpenVINO.
+        has no matrix units for it, as it may be slower. Both need OpenVINO.
     batch_size : int
         Windows that go through the network at once.
 

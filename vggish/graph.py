@@ -267,15 +267,15 @@ def has_matrix_units() -> bool:
 
 
 def check_precision(precision: str) -> None:
-    """Raise an error if this machine cannot compute in bfloat16 or int8, or would be no faster.
+    """Raise an error if this machine cannot compute in bfloat16 or int8, or may be no faster.
 
     int8 on a processor without VNNI is correct but slow, so it is only noted.
     """
     need_openvino()
     if precision == "bfloat16" and not has_matrix_units():
         raise PrecisionError(
-            "bfloat16 would be no faster than float32 here, as this processor has no matrix units "
-            "(AMX): take float32, or int8."
+            "bfloat16 can be slower than float32 on a processor that has no matrix units (AMX), as "
+            "this one: take float32, or int8."
         )
     by_worker = parent_process() is not None  # the process that started it says the same
     if precision == "int8" and not multiplies_exactly() and not by_worker:

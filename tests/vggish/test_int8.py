@@ -179,10 +179,12 @@ def test_threads_do_not_disturb_each_other(narrow, calibrated):
     np.testing.assert_array_equal(together, alone)
 
 
-def test_bfloat16_is_refused_where_it_would_be_no_faster(narrow, monkeypatch):
+def test_bfloat16_is_refused_where_it_may_be_no_faster(narrow, monkeypatch):
     monkeypatch.setattr(graph, "has_matrix_units", lambda: False)
     with pytest.raises(SentenceError, match=r"no matrix units.*take float32, or int8"):
         load_embedding("mini", precision="bfloat16")
+    if os.environ.get("ONEDNN_MAX_CPU_ISA"):
+        pytest.skip("oneDNN is held back: OpenVINO lacks layers in bfloat16 then")
     monkeypatch.setattr(graph, "has_matrix_units", lambda: True)
     options = {"name": "narrow", "sha256": "", "batch_size": 2}
     frames = frames_of(12, 2)
