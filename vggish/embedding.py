@@ -314,8 +314,8 @@ def load_embedding(
         taken from ``vggish_pca_params.npz`` beside it, where there is such a file.
     precision : str
         ``"float32"``; ``"int8"``: several times faster on processors with VNNI, and off by a
-        relative 1e-2 or so; ``"bfloat16"``: off by half of that, and refused where the processor
-        has no matrix units for it, as it may be slower. Both need OpenVINO.
+        relative 1e-2 or so; ``"bfloat16"``: off by half of that, and refused where a short
+        measurement finds that the processor is hardly faster in it. Both need OpenVINO.
     batch_size : int
         Windows that go through the network at once.
 
