@@ -70,6 +70,7 @@ def test_nothing_is_run_twice(made):
     assert ran[:2] == [FIRST, "02"]
     assert [name for name in ran if name != LAST[1]] == [FIRST, "02", BASE, ANSWER, LAST[0]]
     assert ran.count(LAST[1]) == 1
+    assert ran.index(LAST[1]) > ran.index(ANSWER)  # beside 04
     assert made() == []
 
 
