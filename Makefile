@@ -12,6 +12,7 @@ ifeq ($(OS),Windows_NT)
 endif
 READY := $(VENV)/.ready
 READY_SITE := $(VENV)/.ready-site
+READY_LIBROSA := $(VENV)/.ready-librosa
 
 NOTEBOOK_01 := 01-data-acquisition-analysis-splitting
 SCRIPT_02 := 02-feature-extraction-vggish_embedding.py
@@ -185,13 +186,13 @@ notebooks: executed/$(NOTEBOOK_04).ipynb executed/$(NOTEBOOK_05).ipynb ; @:
 executed/$(NOTEBOOK_04).ipynb: $(NOTEBOOK_04).ipynb $(TRAININGS) $(EMBEDDINGS)
 	$(call run_notebook,$(NOTEBOOK_04))
 
-# what librosa compiles when it is first called, while 01 leaves a core idle
-executed/librosa.compiled: $(READY)
-	@mkdir -p executed
+# librosa compiles parts of itself when it is first called. That is done while 01 leaves a core
+# idle, so that 05 need not wait
+$(READY_LIBROSA): $(READY)
 	@$(BIN)/python -c "import librosa, numpy; librosa.effects.trim(numpy.ones(8000))"
 	@touch $@
 
-# has a corpus and runs of its own, on the same embedding: it needs no training, but its place is
-# beside 04, which leaves a core idle
-executed/$(NOTEBOOK_05).ipynb: $(NOTEBOOK_05).ipynb $(EMBEDDINGS) executed/librosa.compiled | $(TRAININGS)
+# has a corpus and runs of its own, on the same embedding. It needs no training, but comes after
+# them all: beside 04, which leaves a core idle
+executed/$(NOTEBOOK_05).ipynb: $(NOTEBOOK_05).ipynb $(EMBEDDINGS) | $(READY_LIBROSA) $(TRAININGS)
 	$(call run_notebook,$(NOTEBOOK_05))

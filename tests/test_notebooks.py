@@ -220,3 +220,10 @@ def test_without_data_one_sentence_says_what_to_run(name, tmp_path, monkeypatch)
     shutil.copy(ROOT / f"{name}.ipynb", tmp_path)
     with pytest.raises(CourseError, match="make tutorial"):
         run_here(tmp_path, name, monkeypatch)
+
+
+def test_the_solutions_measured_are_code(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    measured = runpy.run_path("benchmarks/exercises.py")
+    for title, (name, changes) in measured["VARIANTS"].items():
+        compile(measured["changed"](name, changes), title, "exec")

@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("float32", "bfloat16", "int8"),
         default="float32",
         help="of the network's arithmetic; int8 is several times faster on processors with VNNI, "
-        "and needs OpenVINO (default: %(default)s)",
+        "bfloat16 is somewhat faster on some and refused on all others; both need OpenVINO "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--batch",
