@@ -282,7 +282,7 @@ def bfloat16_gain() -> float:
         return 0.0
     if made["bf16"].get_property("INFERENCE_PRECISION_HINT") != openvino.Type.bf16:
         return 0.0  # OpenVINO computes in float32 where there is no bfloat16
-    requests = {name: network.create_infer_request() for name, network in made.items()}
+    requests = {name: ready.create_infer_request() for name, ready in made.items()}
     samples, seconds = np.ones(shape, np.float32), dict.fromkeys(requests, 0.0)
     for _ in range(BFLOAT16_TRIES):
         for name, request in requests.items():  # by turns: the machine's speed changes
