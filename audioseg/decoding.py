@@ -103,6 +103,8 @@ def open_decoder(path: Path, block_values: int) -> Iterator[Decoder]:
     with file:
         # streamed files state the largest number there is
         known = 0 < file.frames < 1 << 40
+        if file.format == "MP3" and not _mp3_states_its_length(path):
+            known = False
         seconds = file.frames / file.samplerate if known and file.samplerate > 0 else None
         block_frames = max(1, block_values // max(1, file.channels))
         quiet = without_notes if file.format == "MP3" else nullcontext
@@ -185,6 +187,23 @@ def _cut_in_its_header(path: Path, file) -> AudioError | None:
         have = file.frames / file.samplerate
         return cut_short(path, have + lost, have)
     return None
+
+
+def _mp3_states_its_length(path: Path) -> bool:
+    """Return whether an MP3 file says how many frames it has.
+
+    Many do not, and libmpg123 then takes the size of the file, cover picture and all, by the rate
+    of the first frame.
+    """
+    with path.open("rb") as file:
+        start, skipped = file.read(10), 0
+        if start[:3] == b"ID3":
+            for seven_bits in start[6:]:
+                skipped = skipped << 7 | seven_bits & 0x7F
+            skipped += 10
+        file.seek(skipped)
+        first = file.read(4096)  # a frame has at most 1441 bytes
+    return any(tag in first for tag in (b"Xing", b"Info", b"VBRI"))
 
 
 def cut_ogg_page(path: Path) -> AudioError | None:

@@ -174,6 +174,18 @@ def test_a_streamed_wav_does_not_know_its_length(tmp_path):
     assert len(whole(tmp_path / "a.wav")) == RATE
 
 
+@pytest.mark.parametrize("picture", [0, 300_000])
+def test_an_mp3_that_does_not_state_its_length_is_whole(tmp_path, picture):
+    encode(tmp_path / "a.mp3", tone(5), "libmp3lame", write_xing="0", id3v2_version="0")
+    sound = (tmp_path / "a.mp3").read_bytes()
+    assert not any(tag in sound for tag in (b"Xing", b"Info", b"ID3"))
+    size = 10 + picture  # libmpg123 takes this for sound, too, as long as it only counts bytes
+    seven_bits = [size >> shift & 0x7F for shift in (21, 14, 7, 0)]
+    frame = b"APIC" + picture.to_bytes(4, "big") + bytes(2 + picture)
+    (tmp_path / "a.mp3").write_bytes(b"ID3\3\0\0" + bytes(seven_bits) + frame + sound)
+    assert len(whole(tmp_path / "a.mp3")) == pytest.approx(5 * RATE, abs=0.2 * RATE)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_samples_must_be_numbers(tmp_path, bad):
     samples = tone(2)
