@@ -25,6 +25,7 @@ from audioseg.corpus.folder import (
     write_csv,
     writing,
 )
+from audioseg.corpus.medleys import plan_medleys
 from audioseg.corpus.phrases import phrases_of
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError
 from audioseg.corpus.sources import list_sources, read_sources
@@ -34,7 +35,7 @@ from audioseg.labels import COURSE, write_classes, write_label_track
 from vggish.download import sha256_of
 
 SEED = 2024
-VERSION = 5  # raised when the same sources are to make another plan or sound
+VERSION = 6  # raised when the same sources are to make another plan or sound
 
 
 def compose_corpus(
@@ -127,18 +128,19 @@ def _plan(
     files = plan_split(list_sources(sources, raw_folder))
     speech = files.path[files.kind == "speech"]
     phrases = phrases_of(speech, data_folder / "phrases.csv", raw_folder, workers)
-    return [
-        recording
-        for split in SPLITS
-        for recording in plan.plan_recordings(
+    recordings = []
+    for split in SPLITS:
+        its_files = files[files.split == split].to_dict("records")
+        recordings += plan.plan_recordings(
             split,
-            files[files.split == split].to_dict("records"),
+            its_files,
             phrases,
             minutes=minutes[split],
             shares=plan.SHARES[split],
             seed=seed,
         )
-    ]
+        recordings += plan_medleys(split, its_files, seed=seed)
+    return recordings
 
 
 def _audio_path(folder: Path, recording: Mapping) -> Path:

@@ -48,11 +48,13 @@ FREE_SECONDS = (1.5, 18.0)  # of a stretched segment
 RECORDING_SECONDS = (130.0, 240.0)  # when drawn; a long last segment and stretching may add to it
 RECORDING_LIMITS_SECONDS = (120.0, 300.0)
 GAP_SECONDS = (0.12, 0.7)  # between phrases: shorter than the pause that would end a segment
-LEVEL_DB = (-34.0, -11.0)  # of all segments but silence, alike for every class
+LEVEL_DB = (-34.0, -11.0)  # of all segments but silence and steady noise, alike for every class
+STEADY_DBFS = (-58.0, -10.0)  # of steady noise in the end: up to as loud as it can be
 GAIN_DB = (-24.0, 2.0)  # of a recording
 FLOOR_DB = (-74.0, -50.0)
 SPEECH_OVER_MUSIC_DB = (0.0, 10.0)
-LIVELY_SHARE = 0.12  # of the speech: shouted, laughed, whispered, as no prompt is
+# of the speech is shouted, laughed or whispered, as no prompt is; more of it to learn from
+LIVELY_SHARES = {"TRN": 0.3, "VAL": 0.12, "TST": 0.12}
 SUNG_SHARES = {"music": 0.7, "speech+music": 0.25}  # by a voice of the same split, made to sing
 VOICE_OVER_MUSIC_DB = (-3.0, 9.0)  # of a singer's voice
 SOLO_SHARE, SOLO_DB = 0.4, 40.0  # of sung music: so loud that the music is not heard
@@ -119,7 +121,7 @@ def plan_recordings(
     CorpusError
         If the sources do not suffice, or the shares cannot be met.
     """
-    number = sum(ord(letter) * 31**i for i, letter in enumerate(split))
+    number = split_number(split)
     rng = np.random.default_rng([seed, number])
     material = Material(sources, phrases, rng)
     lowest, highest = RECORDING_SECONDS
@@ -135,31 +137,44 @@ def plan_recordings(
             "seed": [seed, number, index],
             "floor_db": round(rng.uniform(*FLOOR_DB), 2),
             "gain_db": round(rng.uniform(*GAIN_DB), 2),
-            "narrow_hertz": _narrow(rng, 0.25),
-            "codec": _draw(CODECS, rng),
-            "segments": _plan_segments(float(seconds), wanted, had, material),
+            "narrow_hertz": draw_narrow(rng, 0.25),
+            "codec": draw_share(CODECS, rng),
+            "segments": _plan_segments(float(seconds), wanted, had, material, LIVELY_SHARES[split]),
         }
         for index, seconds in enumerate(lengths)
     ]
     for recording in recordings:
-        _lay_out(recording)
+        for segment in recording["segments"]:
+            if segment["label"] == "noise" and segment["steady"]:
+                segment["noise_db"] = round(segment["noise_db"] - recording["gain_db"], 2)
+        lay_out(recording)
     _meet_share(recordings, shares["speech"], rng)
     return recordings
 
 
-def _draw(shares: Mapping[str, float], rng: np.random.Generator) -> str:
+def split_number(split: str) -> int:
+    """Return a number that seeds what is drawn for a split."""
+    return sum(ord(letter) * 31**i for i, letter in enumerate(split))
+
+
+def draw_share(shares: Mapping[str, float], rng: np.random.Generator) -> str:
     """Draw a name by its share."""
     at = np.searchsorted(np.cumsum(list(shares.values())), rng.random(), side="right")
     return list(shares)[min(int(at), len(shares) - 1)]
 
 
-def _narrow(rng: np.random.Generator, probability: float) -> int:
+def draw_narrow(rng: np.random.Generator, probability: float) -> int:
+    """Draw the upper end of a narrow band, or 0 for none."""
     hertz = int(rng.integers(*NARROW_HERTZ))
     return hertz if rng.random() < probability else 0
 
 
 def _plan_segments(
-    seconds: float, wanted: Mapping[str, float], had: dict[str, float], material: Material
+    seconds: float,
+    wanted: Mapping[str, float],
+    had: dict[str, float],
+    material: Material,
+    lively_share: float,
 ) -> list[dict]:
     """Draw segments until a recording is full; ``had`` counts each class's seconds so far."""
     rng = material.rng
@@ -173,7 +188,7 @@ def _plan_segments(
         # it ends in music or noise, whose length is free
         last = filled > seconds - 10 and segments[-1]["label"] in ("speech", "speech+music")
         label = _next_label(segments, wanted, had, rng, ("music", "noise") if last else CLASSES)
-        segment = _plan_segment(label, segments, voices, tracks, material)
+        segment = _plan_segment(label, segments, voices, tracks, material, lively_share)
         segments.append(segment)
         had[label] += segment["samples"] / SAMPLE_RATE
         filled += segment["samples"] / SAMPLE_RATE
@@ -205,11 +220,42 @@ def _next_label(
 
 
 def _plan_segment(
-    label: str, before: Sequence[Mapping], voices: list[str], tracks: list[str], material: Material
+    label: str,
+    before: Sequence[Mapping],
+    voices: list[str],
+    tracks: list[str],
+    material: Material,
+    lively_share: float,
 ) -> dict:
     rng = material.rng
     seconds = rng.uniform(*SEGMENT_SECONDS[label])
-    segment = {
+    segment = blank_segment(label, seconds, rng)
+    if "speech" in label:
+        voice = voices[int(rng.integers(len(voices)))]
+        phrases, length = _lay_phrases(seconds, material.voices[voice], rng)
+        segment |= {"voice": voice, "phrases": phrases, "samples": length}
+        material.hear(voice, length)
+        segment["speech_db"] = round(rng.uniform(*LEVEL_DB), 2)
+        segment["lively"] = bool(rng.random() < lively_share)
+    if "music" in label:
+        _add_music(segment, before, tracks, material)
+    if label == "noise":
+        kind = draw_share(NOISE_KINDS, rng)
+        segment["silent"] = kind == "nothing"
+        if kind in ("sounds", "steady"):
+            levels = STEADY_DBFS if kind == "steady" else LEVEL_DB
+            _add_noise(segment, rng.uniform(*levels), kind, material)
+    elif label == "speech" and rng.random() < NOISE_UNDER_SPEECH:
+        below = rng.uniform(*SPEECH_OVER_NOISE_DB)
+        kind = "sounds" if rng.random() < 0.6 else "steady"
+        _add_noise(segment, segment["speech_db"] - below, kind, material)
+    segment["noise_groups"] = sorted({material.group_of[path] for path in segment["noise"]})
+    return segment
+
+
+def blank_segment(label: str, seconds: float, rng: np.random.Generator) -> dict:
+    """Return a segment in which nothing is heard yet."""
+    return {
         "label": label,
         "samples": int(seconds * SAMPLE_RATE) // BLOCK_SAMPLES * BLOCK_SAMPLES,
         "voice": None,
@@ -221,6 +267,7 @@ def _plan_segment(
         "music_db": None,
         "artist": None,
         "singer": None,
+        "recorded": None,
         "sung": [],
         "sung_db": None,
         "noise": [],
@@ -228,28 +275,8 @@ def _plan_segment(
         "noise_groups": [],
         "steady": None,
         "silent": False,
-        "narrow_hertz": _narrow(rng, 0.3),
+        "narrow_hertz": draw_narrow(rng, 0.3),
     }
-    if "speech" in label:
-        voice = voices[int(rng.integers(len(voices)))]
-        phrases, length = _lay_phrases(seconds, material.voices[voice], rng)
-        segment |= {"voice": voice, "phrases": phrases, "samples": length}
-        material.hear(voice, length)
-        segment["speech_db"] = round(rng.uniform(*LEVEL_DB), 2)
-        segment["lively"] = bool(rng.random() < LIVELY_SHARE)
-    if "music" in label:
-        _add_music(segment, before, tracks, material)
-    if label == "noise":
-        kind = _draw(NOISE_KINDS, rng)
-        segment["silent"] = kind == "nothing"
-        if kind in ("sounds", "steady"):
-            _add_noise(segment, rng.uniform(*LEVEL_DB), kind, material)
-    elif label == "speech" and rng.random() < NOISE_UNDER_SPEECH:
-        below = rng.uniform(*SPEECH_OVER_NOISE_DB)
-        kind = "sounds" if rng.random() < 0.6 else "steady"
-        _add_noise(segment, segment["speech_db"] - below, kind, material)
-    segment["noise_groups"] = sorted({material.group_of[path] for path in segment["noise"]})
-    return segment
 
 
 def _add_noise(segment: dict, level: float, kind: str, material: Material) -> None:
@@ -305,7 +332,7 @@ def _add_music(
         segment["music_db"] = round(segment["speech_db"] - ratio, 2)
 
 
-def _lay_out(recording: dict) -> None:
+def lay_out(recording: dict) -> None:
     """Set the segments' starts, and the recording's end so that it ends with a window."""
     segments = recording["segments"]
     total = sum(segment["samples"] for segment in segments)
@@ -347,4 +374,4 @@ def _meet_share(recordings: Sequence[dict], share: float, rng: np.random.Generat
                 "compose more minutes or another share."
             )
     for recording in recordings:
-        _lay_out(recording)
+        lay_out(recording)

@@ -1,7 +1,7 @@
-"""Singers for the corpus: voices of its prompts that sing, alone or to music.
+"""Singers for the corpus: voices of its prompts that sing, and a few recordings of singing.
 
-The voice is :mod:`vggish.mini.singing`'s. Here it listens to the music: its key, by the chroma
-profiles of Krumhansl, "Cognitive Foundations of Musical Pitch", 1990, and its beat.
+The made voice is that of :mod:`vggish.mini.singing`. Here it listens to the music: its key, by the
+chroma profiles of Krumhansl, "Cognitive Foundations of Musical Pitch", 1990, and its beat.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from vggish.frontend import SAMPLE_RATE
 from vggish.mini.singing import SCALES, Tune, random_tune, sing_line
 from vggish.mini.voice import lively
 
-__all__ = ["chroma", "hear", "lively", "onset_strength", "sing_over"]
+__all__ = ["chroma", "hear", "lively", "onset_strength", "play", "sing_over"]
 
 KEYS = (  # major, minor
     (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
     (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
 )
 BEATS_SECONDS = np.linspace(0.4, 0.9, 251)  # faster and slower ones are halves and doubles
+TAPE_SPEEDS, PAUSE_SECONDS = (0.8, 1.25), (0.05, 0.4)  # of recordings
 CHROMA_WINDOW, ONSET_HOP, BEAT_PLACES = 4096, 256, 24
 
 
@@ -116,3 +117,29 @@ def sing_over(
     line = sing_line(len(music), phrases, rng, tune=tune, first_beat=first_beat)
     gain = 10 ** (ratio_db / 20) * np.sqrt(np.mean(np.square(music, dtype=float)))
     return music + gain * line
+
+
+def play(song: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Play a recording of singing again and again, each time at another tape speed.
+
+    Parameters
+    ----------
+    song : np.ndarray [shape=(samples,)]
+        At 16 kHz.
+    count : int
+        How many samples to fill.
+    rng : np.random.Generator
+
+    Returns
+    -------
+    np.ndarray [shape=(count,), dtype=float64]
+        Each time of RMS 1, with short pauses between.
+    """
+    played, at = np.zeros(count), 0
+    while at < count:
+        sung = scipy.signal.resample(song, max(1, int(len(song) / rng.uniform(*TAPE_SPEEDS))))
+        sung = sung / max(np.sqrt(np.mean(np.square(sung, dtype=float))), 1e-4)
+        heard = sung[: count - at]
+        played[at : at + len(heard)] = heard
+        at += len(sung) + int(rng.uniform(*PAUSE_SECONDS) * SAMPLE_RATE)
+    return played

@@ -210,6 +210,9 @@ def render(recording: Mapping, raw_folder: str | os.PathLike) -> np.ndarray:
             part += _speech(segment, raw_folder, rng)
         if index in music:
             part += music[index]
+        if segment["recorded"]:
+            song = read_source(raw_folder / segment["recorded"])
+            part += gain_of(segment["music_db"]) * singing.play(song, length, rng)
         if segment["noise"]:
             sounds = _ambience(segment["noise"], length, raw_folder, rng)
             part += gain_of(segment["noise_db"]) * sounds

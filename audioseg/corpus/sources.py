@@ -22,7 +22,7 @@ from audioseg.corpus.packages import ArchiveError, deb_name, fetch_deb, find_mir
 from audioseg.corpus.sound import CorpusError
 from vggish.download import sha256_of
 
-KINDS = ("speech", "music", "noise")
+KINDS = ("speech", "music", "noise", "singing", "sounds")
 AUDIO_SUFFIXES = (".flac", ".g722", ".gsm", ".mp3", ".ogg", ".wav")
 COLUMNS = (
     "package", "version", "source", "sha256", "bytes", "kind", "group", "split", "files",

@@ -314,8 +314,8 @@ def sing(
         return np.zeros(0)
     tune = octave_for(voice, tune, rng)
     line = melody(len(syllables), tune, rng)
-    begins = np.cumsum([0, *(sum(note.seconds for note in notes) for notes in line[:-1])])
-    line = line[: max(1, int(np.sum(begins < longest)))]
+    begins = np.cumsum([0, *(sum(map(frames_of, notes)) for notes in line[:-1])])
+    line = line[: max(1, int(np.sum(begins < longest * FRAME_RATE)))]
     sound = level(perform(voice, singer, line, tune, rng))
     for _ in range(singer.voices - 1):
         # others of the choir: other throats, a little late, now and then in thirds or octaves

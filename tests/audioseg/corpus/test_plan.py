@@ -10,7 +10,6 @@ from small_corpus import RATE
 
 from audioseg import labels
 from audioseg.corpus import plan as planning
-from audioseg.corpus import sources as sources_module
 from audioseg.corpus.sound import CorpusError
 from vggish import frontend
 
@@ -102,10 +101,22 @@ def test_voices_and_artists_are_heard_about_equally():
     assert min(artists.values()) > 0.25 * max(v for k, v in artists.items() if k)
 
 
+def test_steady_noise_is_as_loud_as_planned_whatever_the_gain_of_its_recording():
+    levels = [
+        segment["noise_db"] + recording["gain_db"]
+        for recording in plan(4)
+        for segment in recording["segments"]
+        if segment["label"] == "noise" and segment["steady"]
+    ]
+    lowest, highest = planning.STEADY_DBFS
+    assert all(lowest - 0.02 <= level <= highest + 0.02 for level in levels)
+    assert np.ptp(levels) > 0.5 * (highest - lowest)
+
+
 def test_too_little_material_is_refused(monkeypatch):
     sources, spoken = fabricated(1)
     shares = planning.SHARES["VAL"]
-    for kind in sources_module.KINDS:
+    for kind in ("speech", "music", "noise"):
         fewer = [source for source in sources if source["kind"] != kind]
         with pytest.raises(CorpusError, match="speech, music"):
             planning.plan_recordings("VAL", fewer, spoken, minutes=9, shares=shares, seed=1)

@@ -1,0 +1,81 @@
+"""Recordings of what there is little of: people who sing alone, and everyday sounds, in turn.
+
+They come in addition to those of :mod:`audioseg.corpus.plan`. So another source of these kinds
+changes nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from audioseg.corpus import plan
+from audioseg.corpus.material import Deck
+from audioseg.corpus.sound import CODECS
+from vggish.frontend import SAMPLE_RATE
+
+MEDLEYS, MEDLEY_SECONDS = 4, 150.0  # for each split that has such sources
+
+
+def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[dict]:
+    """Plan recordings of singing and sounds.
+
+    Parameters
+    ----------
+    split : str
+        TRN, VAL or TST.
+    sources : sequence of mapping
+        Those of the kinds ``singing`` and ``sounds`` are used: ``path``, ``group``.
+    seed : int
+        Same seed, same plan.
+
+    Returns
+    -------
+    list of dict
+        As :func:`audioseg.corpus.plan.plan_recordings` returns them; none if the split has no
+        singing or no sounds.
+    """
+    kept = {k: [s for s in sources if s["kind"] == k] for k in ("singing", "sounds")}
+    if not all(kept.values()):
+        return []
+    number = plan.split_number(split)
+    rng = np.random.default_rng([seed, number, len("medley")])
+    songs, sounds = (Deck(cards, rng) for cards in kept.values())
+    recordings = []
+    for index in range(MEDLEYS):
+        recording = {
+            "recording": f"{split.lower()}-medley-{index + 1}",
+            "split": split,
+            "seed": [seed, number, len("medley"), index],
+            "floor_db": round(rng.uniform(*plan.FLOOR_DB), 2),
+            "gain_db": round(rng.uniform(*plan.GAIN_DB), 2),
+            "narrow_hertz": plan.draw_narrow(rng, 0.25),
+            "codec": plan.draw_share(CODECS, rng),
+            "segments": [],
+        }
+        filled = 0
+        while filled < MEDLEY_SECONDS * SAMPLE_RATE:
+            pair = [_sung(songs, rng), _heard(sounds, rng)]
+            recording["segments"] += pair
+            filled += sum(segment["samples"] for segment in pair)
+        plan.lay_out(recording)
+        recordings.append(recording)
+    return recordings
+
+
+def _sung(songs: Deck, rng: np.random.Generator) -> dict:
+    segment = plan.blank_segment("music", rng.uniform(*plan.SEGMENT_SECONDS["music"]), rng)
+    song = songs.draw()
+    level = round(rng.uniform(*plan.LEVEL_DB), 2)
+    return segment | {"singer": song["group"], "recorded": song["path"], "music_db": level}
+
+
+def _heard(sounds: Deck, rng: np.random.Generator) -> dict:
+    segment = plan.blank_segment("noise", rng.uniform(*plan.SEGMENT_SECONDS["noise"]), rng)
+    heard = [sounds.draw() for _ in range(1 + int(rng.integers(3)))]
+    return segment | {
+        "noise": [sound["path"] for sound in heard],
+        "noise_groups": sorted({sound["group"] for sound in heard}),
+        "noise_db": round(rng.uniform(*plan.LEVEL_DB), 2),
+    }

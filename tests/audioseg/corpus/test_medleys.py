@@ -1,0 +1,60 @@
+"""Recordings of people who sing and of everyday sounds, besides the others."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from audioseg.corpus import singing
+from audioseg.corpus.medleys import MEDLEY_SECONDS, MEDLEYS, plan_medleys
+from vggish.frontend import SAMPLE_RATE
+
+SOURCES = [
+    *({"path": f"sung/{i}.wav", "kind": "singing", "group": "choir"} for i in range(3)),
+    *({"path": f"heard/{i}.wav", "kind": "sounds", "group": f"dog{i % 2}"} for i in range(5)),
+    {"path": "hiss.wav", "kind": "noise", "group": "hiss"},
+]
+
+
+def test_singing_and_sounds_take_turns_and_every_one_is_heard():
+    recordings = plan_medleys("TRN", SOURCES, seed=1)
+    assert len({r["recording"] for r in recordings}) == MEDLEYS
+    heard = set()
+    for recording in recordings:
+        assert recording["samples"] >= MEDLEY_SECONDS * SAMPLE_RATE
+        assert (recording["samples"] - 15_600) % 1_920 == 0
+        for first, second in itertools.pairwise(recording["segments"]):
+            assert {first["label"], second["label"]} == {"music", "noise"}
+            assert first["start"] + first["samples"] == second["start"]
+        for segment in recording["segments"]:
+            assert (segment["label"] == "music") == (segment["singer"] == "choir")
+            heard |= {segment["recorded"], *segment["noise"]}
+    assert heard - {None} == {s["path"] for s in SOURCES if s["kind"] != "noise"}
+    assert plan_medleys("TRN", SOURCES, seed=1) == recordings
+    assert plan_medleys("TRN", SOURCES, seed=2) != recordings
+
+
+def test_a_split_without_singing_or_sounds_has_no_medleys():
+    for kind in ("singing", "sounds"):
+        assert plan_medleys("VAL", [s for s in SOURCES if s["kind"] != kind], seed=1) == []
+
+
+def test_a_recording_is_played_again_and_again_at_one_level_and_many_speeds():
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    song = 0.01 * np.sin(2 * np.pi * 440 * time)
+    played = singing.play(song, 30 * SAMPLE_RATE, np.random.default_rng(0))
+    assert played.shape == (30 * SAMPLE_RATE,)
+    seconds = played.reshape(30, -1)
+    loud = np.sqrt(np.mean(seconds**2, axis=1))
+    assert (loud > 0.6).all()  # pauses last 0.4 s at most
+    assert (loud < 1.1).all()
+    hertz = np.abs(np.fft.rfft(seconds)).argmax(axis=1)
+    lowest, highest = singing.TAPE_SPEEDS
+    assert ((hertz > 440 * lowest - 3) & (hertz < 440 * highest + 3)).all()
+    assert len(set(hertz)) > 10
+
+
+@pytest.mark.parametrize("count", [0, 1, 100])
+def test_a_song_may_be_cut_or_silent(count):
+    silence = singing.play(np.zeros(50), count, np.random.default_rng(0))
+    assert silence.shape == (count,) and not silence.any()
