@@ -1,4 +1,4 @@
-"""Recordings of what there is little of: people who sing alone, and everyday sounds, in turn.
+"""Recordings of what there is little of: people who sing alone, and sounds, in turn.
 
 They come in addition to those of :mod:`audioseg.corpus.plan`. So another source of these kinds
 changes nothing else.
@@ -16,6 +16,8 @@ from audioseg.corpus.sound import CODECS
 from vggish.frontend import SAMPLE_RATE
 
 MEDLEYS, MEDLEY_SECONDS = 4, 150.0  # for each split that has such sources
+# every third noise is a rush, as of wind or water, as loud as it can be
+LOUD, LOUD_DBFS = ("white", "pink", "brown"), (-24.0, -10.0)
 
 
 def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[dict]:
@@ -41,7 +43,7 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
         return []
     number = plan.split_number(split)
     rng = np.random.default_rng([seed, number, len("medley")])
-    songs, sounds = (Deck(cards, rng) for cards in kept.values())
+    songs, sounds, loud = (Deck(cards, rng) for cards in (*kept.values(), LOUD))
     recordings = []
     for index in range(MEDLEYS):
         recording = {
@@ -54,9 +56,11 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
             "codec": plan.draw_share(CODECS, rng),
             "segments": [],
         }
-        filled = 0
+        filled = turn = 0
         while filled < MEDLEY_SECONDS * SAMPLE_RATE:
-            pair = [_sung(songs, rng), _heard(sounds, rng)]
+            turn += 1
+            noise = _loud(loud, recording, rng) if turn % 3 == 0 else _heard(sounds, rng)
+            pair = [_sung(songs, rng), noise]
             recording["segments"] += pair
             filled += sum(segment["samples"] for segment in pair)
         plan.lay_out(recording)
@@ -69,6 +73,12 @@ def _sung(songs: Deck, rng: np.random.Generator) -> dict:
     song = songs.draw()
     level = round(rng.uniform(*plan.LEVEL_DB), 2)
     return segment | {"singer": song["group"], "recorded": song["path"], "music_db": level}
+
+
+def _loud(loud: Deck, recording: Mapping, rng: np.random.Generator) -> dict:
+    segment = plan.blank_segment("noise", rng.uniform(*plan.SEGMENT_SECONDS["noise"]), rng)
+    level = round(rng.uniform(*LOUD_DBFS) - recording["gain_db"], 2)
+    return segment | {"steady": loud.draw(), "noise_db": level}
 
 
 def _heard(sounds: Deck, rng: np.random.Generator) -> dict:

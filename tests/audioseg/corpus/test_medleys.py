@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audioseg.corpus import singing
-from audioseg.corpus.medleys import MEDLEY_SECONDS, MEDLEYS, plan_medleys
+from audioseg.corpus.medleys import LOUD_DBFS, MEDLEY_SECONDS, MEDLEYS, plan_medleys
 from vggish.frontend import SAMPLE_RATE
 
 SOURCES = [
@@ -19,7 +19,7 @@ SOURCES = [
 def test_singing_and_sounds_take_turns_and_every_one_is_heard():
     recordings = plan_medleys("TRN", SOURCES, seed=1)
     assert len({r["recording"] for r in recordings}) == MEDLEYS
-    heard = set()
+    heard, loud = set(), []
     for recording in recordings:
         assert recording["samples"] >= MEDLEY_SECONDS * SAMPLE_RATE
         assert (recording["samples"] - 15_600) % 1_920 == 0
@@ -29,7 +29,12 @@ def test_singing_and_sounds_take_turns_and_every_one_is_heard():
         for segment in recording["segments"]:
             assert (segment["label"] == "music") == (segment["singer"] == "choir")
             heard |= {segment["recorded"], *segment["noise"]}
+            if segment["steady"]:
+                loud.append(segment["noise_db"] + recording["gain_db"])
     assert heard - {None} == {s["path"] for s in SOURCES if s["kind"] != "noise"}
+    lowest, highest = LOUD_DBFS
+    assert len(loud) > 2 * MEDLEYS
+    assert all(lowest - 0.02 <= level <= highest + 0.02 for level in loud)
     assert plan_medleys("TRN", SOURCES, seed=1) == recordings
     assert plan_medleys("TRN", SOURCES, seed=2) != recordings
 
