@@ -198,12 +198,12 @@ def inspect(files: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pd.DataFrame
-        One row per group of speech and music, and one per split of each package of noise: ``kind``,
-        ``split``, ``group``, ``package``, ``files``, ``minutes``, ``median_seconds``,
+        One row per group of voices and artists, and one per split of each package of sounds:
+        ``kind``, ``split``, ``group``, ``package``, ``files``, ``minutes``, ``median_seconds``,
         ``rate_hz``, ``licence``.
     """
-    noise = files.kind == "noise"
-    shown = files.assign(group=files.group.where(~noise, "(families)"))
+    families = files.kind.isin(["noise", "sounds"])
+    shown = files.assign(group=files.group.where(~families, "(families)"))
     keys = ["kind", "split", "group", "package", "licence"]
     table = shown.groupby(keys, sort=False).agg(
         files=("path", "size"),
