@@ -1,6 +1,7 @@
 """The audio that `mini` learns from: sources by role.
 
-A *bank* is a folder of unpacked packages of Debian bookworm; the course's corpus uses none of them.
+A *bank* is a folder of unpacked packages of Debian bookworm; of the course's corpus,
+only the medleys of TRN use one of them.
 ``bank.csv`` lists packages, and patterns for the paths of files with speech, music and effects.
 :func:`collect` decodes these files once to 16 kHz int16 arrays; :class:`Sources` draws from them,
 and :mod:`vggish.mini.mixing` mixes them.

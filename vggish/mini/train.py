@@ -8,7 +8,8 @@ in, 521 scores out). ``--audio`` holds unpacked Debian packages, one folder each
     apt-get download asc-music && dpkg -x asc-music_*.deb FOLDER/asc-music
 
 ``bank.csv`` lists the packages and says which of their files are speech, music and effects; those
-of the list that are missing are left out. None of them is in the course's corpus.
+of the list that are missing are left out. Of the course's corpus, only the
+medleys of TRN use one of them.
 
 Four steps, each of which goes on where it was interrupted, by what it finds in ``--cache``:
 
