@@ -203,7 +203,11 @@ def _mp3_states_its_length(path: Path) -> bool:
             skipped += 10
         file.seek(skipped)
         first = file.read(4096)  # a frame has at most 1441 bytes
-    return any(tag in first for tag in (b"Xing", b"Info", b"VBRI"))
+    for tag in (b"Xing", b"Info"):
+        at = first.find(tag)
+        if at >= 0:  # the last of the flags that follow: whether it tells the number of frames
+            return bool(int.from_bytes(first[at + 4 : at + 8], "big") & 1)
+    return b"VBRI" in first
 
 
 def cut_ogg_page(path: Path) -> AudioError | None:

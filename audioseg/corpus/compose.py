@@ -61,7 +61,7 @@ def compose_corpus(
     raw_folder : str or PathLike, optional
         Where they are unpacked; ``data_folder / "raw"`` by default.
     minutes : mapping
-        How much to compose for each split.
+        How much to compose for each split, medleys not counted.
     seed : int
         Same seed: same plan and label tracks everywhere, same sound to within rounding.
     workers : int, optional
@@ -139,7 +139,8 @@ def _plan(
             shares=plan.SHARES[split],
             seed=seed,
         )
-        recordings += plan_medleys(split, its_files, seed=seed)
+        if split == "TRN":  # the shares of the others are kept
+            recordings += plan_medleys(split, its_files, seed=seed)
     return recordings
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from audioseg.corpus import plan
 from audioseg.corpus.material import Deck
-from audioseg.corpus.sound import CODECS
+from audioseg.corpus.sound import CODECS, CorpusError
 from vggish.frontend import SAMPLE_RATE
 
 MEDLEYS, MEDLEY_SECONDS = 4, 150.0  # for each split that has such sources
@@ -35,12 +35,23 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
     Returns
     -------
     list of dict
-        As :func:`audioseg.corpus.plan.plan_recordings` returns them; none if the split has no
-        singing or no sounds.
+        As :func:`audioseg.corpus.plan.plan_recordings` returns them; none if the split has
+        neither singing nor sounds.
+
+    Raises
+    ------
+    CorpusError
+        If it has only one of the two.
     """
     kept = {k: [s for s in sources if s["kind"] == k] for k in ("singing", "sounds")}
-    if not all(kept.values()):
+    if not any(kept.values()):
         return []
+    for kind, found in kept.items():
+        if not found:
+            raise CorpusError(
+                f"{split} has no {kind}, and medleys are of singing and sounds: add a row of this "
+                "kind to the table of sources, or leave out the other."
+            )
     number = plan.split_number(split)
     rng = np.random.default_rng([seed, number, len("medley")])
     songs, sounds, loud = (Deck(cards, rng) for cards in (*kept.values(), LOUD))

@@ -53,7 +53,7 @@ STEADY_DBFS = (-58.0, -10.0)  # of steady noise in the end: up to as loud as it 
 GAIN_DB = (-24.0, 2.0)  # of a recording
 FLOOR_DB = (-74.0, -50.0)
 SPEECH_OVER_MUSIC_DB = (0.0, 10.0)
-# of the speech is shouted, laughed or whispered, as no prompt is; more of it to learn from
+# of speech that is shouted, laughed or whispered, as no prompt is; more of it to learn from
 LIVELY_SHARES = {"TRN": 0.3, "VAL": 0.12, "TST": 0.12}
 SUNG_SHARES = {"music": 0.7, "speech+music": 0.25}  # by a voice of the same split, made to sing
 VOICE_OVER_MUSIC_DB = (-3.0, 9.0)  # of a singer's voice

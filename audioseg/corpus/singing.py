@@ -133,7 +133,7 @@ def play(song: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     Returns
     -------
     np.ndarray [shape=(count,), dtype=float64]
-        Each time of RMS 1, with short pauses between.
+        Of RMS 1 each time that it is played to its end, with short pauses between.
     """
     played, at = np.zeros(count), 0
     while at < count:

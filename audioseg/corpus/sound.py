@@ -212,6 +212,11 @@ def render(recording: Mapping, raw_folder: str | os.PathLike) -> np.ndarray:
             part += music[index]
         if segment["recorded"]:
             song = read_source(raw_folder / segment["recorded"])
+            if not song.any():
+                raise CorpusError(
+                    f"{raw_folder / segment['recorded']} holds no sound: leave it out in the table "
+                    "of sources."
+                )
             part += gain_of(segment["music_db"]) * singing.play(song, length, rng)
         if segment["noise"]:
             sounds = _ambience(segment["noise"], length, raw_folder, rng)

@@ -22,7 +22,8 @@ from audioseg.corpus.packages import ArchiveError, deb_name, fetch_deb, find_mir
 from audioseg.corpus.sound import CorpusError
 from vggish.download import sha256_of
 
-KINDS = ("speech", "music", "noise", "singing", "sounds")
+MEDLEY_KINDS = ("singing", "sounds")
+KINDS = ("speech", "music", "noise", *MEDLEY_KINDS)
 AUDIO_SUFFIXES = (".flac", ".g722", ".gsm", ".mp3", ".ogg", ".wav")
 COLUMNS = (
     "package", "version", "source", "sha256", "bytes", "kind", "group", "split", "files",
@@ -75,6 +76,13 @@ def read_sources(path: str | os.PathLike = DATA_FOLDER / "sources.csv") -> pd.Da
                 raise CorpusError(
                     f"{path}, line {line}: {value!r} is not a valid {column}: correct it."
                 )
+    elsewhere = table.kind.isin(MEDLEY_KINDS) & (table.split != "TRN")
+    if elsewhere.any():
+        row = table[elsewhere].iloc[0]
+        raise CorpusError(
+            f"{path}: {row.kind} of {row.package} would be in {row.split}, but medleys are made "
+            "for TRN alone: write TRN."
+        )
     for column, of, what in (("split", "group", "group"), ("sha256", "package", "package")):
         several = table[table[of] != "*"].groupby(of)[column].nunique()
         if (several > 1).any():

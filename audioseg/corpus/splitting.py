@@ -49,7 +49,7 @@ def deal(
 def plan_split(files: pd.DataFrame) -> pd.DataFrame:
     """Decide the split of each source of the course: by voice, artist and family of sounds.
 
-    The table of sources gives voices and artists their split; families of sounds are dealt out.
+    The table of sources gives voices and artists their split; families of noise are dealt out.
 
     Parameters
     ----------

@@ -186,6 +186,16 @@ def test_an_mp3_that_does_not_state_its_length_is_whole(tmp_path, picture):
     assert len(whole(tmp_path / "a.mp3")) == pytest.approx(5 * RATE, abs=0.2 * RATE)
 
 
+def test_an_mp3_header_may_leave_out_the_length(tmp_path):
+    encode(tmp_path / "a.mp3", tone(5), "libmp3lame")
+    assert decoding._mp3_states_its_length(tmp_path / "a.mp3")
+    data = bytearray((tmp_path / "a.mp3").read_bytes())
+    at = max(data.find(b"Xing"), data.find(b"Info"))
+    data[at + 7] &= 0xFE
+    (tmp_path / "a.mp3").write_bytes(data)
+    assert not decoding._mp3_states_its_length(tmp_path / "a.mp3")
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_samples_must_be_numbers(tmp_path, bad):
     samples = tone(2)

@@ -4,9 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+import soundfile
 
-from audioseg.corpus import singing
+from audioseg.corpus import singing, sound
 from audioseg.corpus.medleys import LOUD_DBFS, MEDLEY_SECONDS, MEDLEYS, plan_medleys
+from audioseg.corpus.sound import CorpusError
 from vggish.frontend import SAMPLE_RATE
 
 SOURCES = [
@@ -39,9 +41,30 @@ def test_singing_and_sounds_take_turns_and_every_one_is_heard():
     assert plan_medleys("TRN", SOURCES, seed=2) != recordings
 
 
-def test_a_split_without_singing_or_sounds_has_no_medleys():
+def test_a_split_without_singing_and_sounds_has_no_medleys():
+    assert plan_medleys("TRN", [s for s in SOURCES if s["kind"] == "noise"], seed=1) == []
     for kind in ("singing", "sounds"):
-        assert plan_medleys("VAL", [s for s in SOURCES if s["kind"] != kind], seed=1) == []
+        with pytest.raises(CorpusError, match=f"TRN has no {kind}, and medleys"):
+            plan_medleys("TRN", [s for s in SOURCES if s["kind"] != kind], seed=1)
+
+
+def test_a_medley_sounds_where_its_plan_says(tmp_path):
+    rng = np.random.default_rng(0)
+    for folder in ("sung", "heard"):
+        (tmp_path / folder).mkdir()
+        for i in range(5):
+            soundfile.write(tmp_path / f"{folder}/{i}.wav", rng.normal(0, 0.1, 8_000), SAMPLE_RATE)
+    recording = plan_medleys("TRN", SOURCES, seed=1)[0]
+    samples = sound.render(recording, tmp_path)
+    assert len(samples) == recording["samples"]
+    for segment in recording["segments"]:
+        part = samples[segment["start"] :][: segment["samples"]]
+        assert np.abs(part.astype(int)).max() > 20
+    (tmp_path / "silent").mkdir()
+    soundfile.write(tmp_path / "silent/0.wav", np.zeros(8_000), SAMPLE_RATE)
+    recording["segments"][0]["recorded"] = "silent/0.wav"
+    with pytest.raises(CorpusError, match="holds no sound: leave it out"):
+        sound.render(recording, tmp_path)
 
 
 def test_a_recording_is_played_again_and_again_at_one_level_and_many_speeds():

@@ -51,6 +51,14 @@ def test_a_wrong_table_is_refused_by_line(tmp_path, column, value, says):
         read_sources(tmp_path / "sources.csv")
 
 
+def test_medleys_are_for_trn_alone(tmp_path):
+    table = pd.read_csv(ROOT / "data/sources.csv", dtype=str, keep_default_na=False)
+    table.loc[table.kind == "singing", "split"] = "VAL"
+    table.to_csv(tmp_path / "sources.csv", index=False)
+    with pytest.raises(CorpusError, match="singing of scratch would be in VAL"):
+        read_sources(tmp_path / "sources.csv")
+
+
 def test_a_missing_table_or_column_is_named(tmp_path):
     with pytest.raises(CorpusError, match=r"sources\.csv"):
         read_sources(tmp_path / "sources.csv")
