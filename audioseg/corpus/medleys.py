@@ -13,9 +13,11 @@ import numpy as np
 from audioseg.corpus import plan
 from audioseg.corpus.material import Deck
 from audioseg.corpus.sound import CODECS, CorpusError
+from audioseg.corpus.sources import MEDLEY_KINDS
 from vggish.frontend import SAMPLE_RATE
 
-MEDLEYS, MEDLEY_SECONDS = 4, 150.0  # for each split that has such sources
+MEDLEYS, MEDLEY_SECONDS = 4, 150.0
+STREAM = 6  # of random numbers, apart from the plan's
 # every third noise is a rush, as of wind or water, as loud as it can be
 LOUD, LOUD_DBFS = ("white", "pink", "brown"), (-24.0, -10.0)
 
@@ -43,7 +45,7 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
     CorpusError
         If it has only one of the two.
     """
-    kept = {k: [s for s in sources if s["kind"] == k] for k in ("singing", "sounds")}
+    kept = {k: [s for s in sources if s["kind"] == k] for k in MEDLEY_KINDS}
     if not any(kept.values()):
         return []
     for kind, found in kept.items():
@@ -53,14 +55,14 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
                 "kind to the table of sources, or leave out the other."
             )
     number = plan.split_number(split)
-    rng = np.random.default_rng([seed, number, len("medley")])
+    rng = np.random.default_rng([seed, number, STREAM])
     songs, sounds, loud = (Deck(cards, rng) for cards in (*kept.values(), LOUD))
     recordings = []
     for index in range(MEDLEYS):
         recording = {
             "recording": f"{split.lower()}-medley-{index + 1}",
             "split": split,
-            "seed": [seed, number, len("medley"), index],
+            "seed": [seed, number, STREAM, index],
             "floor_db": round(rng.uniform(*plan.FLOOR_DB), 2),
             "gain_db": round(rng.uniform(*plan.GAIN_DB), 2),
             "narrow_hertz": plan.draw_narrow(rng, 0.25),

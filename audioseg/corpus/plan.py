@@ -145,6 +145,7 @@ def plan_recordings(
     ]
     for recording in recordings:
         for segment in recording["segments"]:
+            # steady noise alone: its level in the end is drawn, whatever the recording's gain
             if segment["label"] == "noise" and segment["steady"]:
                 segment["noise_db"] = round(segment["noise_db"] - recording["gain_db"], 2)
         lay_out(recording)

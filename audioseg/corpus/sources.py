@@ -23,6 +23,7 @@ from audioseg.corpus.sound import CorpusError
 from vggish.download import sha256_of
 
 MEDLEY_KINDS = ("singing", "sounds")
+SOUND_KINDS = ("noise", "sounds")  # whose groups are families of files
 KINDS = ("speech", "music", "noise", *MEDLEY_KINDS)
 AUDIO_SUFFIXES = (".flac", ".g722", ".gsm", ".mp3", ".ogg", ".wav")
 COLUMNS = (
@@ -210,7 +211,7 @@ def inspect(files: pd.DataFrame) -> pd.DataFrame:
         ``kind``, ``split``, ``group``, ``package``, ``files``, ``minutes``, ``median_seconds``,
         ``rate_hz``, ``licence``.
     """
-    families = files.kind.isin(["noise", "sounds"])
+    families = files.kind.isin(SOUND_KINDS)
     shown = files.assign(group=files.group.where(~families, "(families)"))
     keys = ["kind", "split", "group", "package", "licence"]
     table = shown.groupby(keys, sort=False).agg(
