@@ -229,7 +229,9 @@ def _processes(workers: int) -> Iterator[Client]:
                 nanny.auto_restart = False
             _kill(others)
             for closable in (client, cluster):
-                with suppress(TimeoutError):
+                # Dask 2026.8.0 takes the successor of a process that died within 50 ms for
+                # started before it is, and then fails to end it: it was killed here anyway
+                with suppress(TimeoutError, AssertionError):
                     closable.close(timeout=CLOSE_SECONDS)
             _kill(others)  # those that were just being started
             runner.stop()

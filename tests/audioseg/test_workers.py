@@ -84,6 +84,17 @@ def test_an_item_that_kills_its_workers_fails_and_no_other(tmp_path):
 
 
 @POSIX
+def test_what_goes_wrong_as_processes_end_costs_no_result(tmp_path, monkeypatch):
+    async def join(self, timeout=None):
+        raise AssertionError("can only join a started process")  # as Dask's does, at times
+
+    monkeypatch.setattr("distributed.process.AsyncProcess.join", join)
+    stream = run_each(nap, [(str(tmp_path), 0.0)] * 4, workers=2)
+    assert {str(pid) for _, pid in stream} == {path.name for path in tmp_path.iterdir()}
+    wait_until(lambda: not any(alive(int(path.name)) for path in tmp_path.iterdir()))
+
+
+@POSIX
 def test_whoever_stops_early_waits_for_nothing(tmp_path):
     stream = run_each(nap, [(str(tmp_path), 0.0), *[(str(tmp_path), 600.0)] * 3], workers=2)
     with contextlib.closing(stream):
