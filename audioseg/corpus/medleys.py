@@ -1,4 +1,4 @@
-"""Recordings of what there is little of: people who sing alone, and sounds, in turn.
+"""Recordings of what there is little of: people who sing alone, by turns with noise of all kinds.
 
 They come in addition to those of :mod:`audioseg.corpus.plan`. So another source of these kinds
 changes nothing else.
@@ -6,6 +6,7 @@ changes nothing else.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,21 +17,23 @@ from audioseg.corpus.sound import CODECS, CorpusError
 from audioseg.corpus.sources import MEDLEY_KINDS
 from vggish.frontend import SAMPLE_RATE
 
-MEDLEYS, MEDLEY_SECONDS = 4, 150.0
-STREAM = 6  # of random numbers, apart from the plan's
-# every third noise is a rush, as of wind or water, as loud as it can be
+MEDLEYS, MEDLEY_SECONDS = 10, 120.0
+STREAM = 1_000  # of random numbers; those of the recordings of the plan are numbered from 0
+NOISES = ("sounds", "ambience", "sounds", "ambience", "loud")  # one after the other
+MOST = {"sounds": 3, "ambience": 1}  # in a segment
+# a rush, as of wind or water, as loud as it can be
 LOUD, LOUD_DBFS = ("white", "pink", "brown"), (-24.0, -10.0)
 
 
 def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[dict]:
-    """Plan recordings of singing and sounds.
+    """Plan recordings of singing and noise.
 
     Parameters
     ----------
     split : str
         TRN, VAL or TST.
     sources : sequence of mapping
-        Those of the kinds ``singing`` and ``sounds`` are used: ``path``, ``group``.
+        Those of the kinds ``singing``, ``sounds`` and ``ambience`` are used: ``path``, ``group``.
     seed : int
         Same seed, same plan.
 
@@ -38,12 +41,12 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
     -------
     list of dict
         As :func:`audioseg.corpus.plan.plan_recordings` returns them; none if the split has
-        neither singing nor sounds.
+        nothing of these kinds.
 
     Raises
     ------
     CorpusError
-        If it has only one of the two.
+        If one of them is missing.
     """
     kept = {k: [s for s in sources if s["kind"] == k] for k in MEDLEY_KINDS}
     if not any(kept.values()):
@@ -51,12 +54,13 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
     for kind, found in kept.items():
         if not found:
             raise CorpusError(
-                f"{split} has no {kind}, and medleys are of singing and sounds: add a row of this "
-                "kind to the table of sources, or leave out the other."
+                f"{split} has no {kind}, and medleys need {', '.join(MEDLEY_KINDS)}: add a row of "
+                "this kind to the table of sources, or leave out the others."
             )
     number = plan.split_number(split)
     rng = np.random.default_rng([seed, number, STREAM])
-    songs, sounds, loud = (Deck(cards, rng) for cards in (*kept.values(), LOUD))
+    decks = {kind: Deck(found, rng) for kind, found in kept.items()} | {"loud": Deck(LOUD, rng)}
+    noises = itertools.cycle(NOISES)
     recordings = []
     for index in range(MEDLEYS):
         recording = {
@@ -69,11 +73,15 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
             "codec": plan.draw_share(CODECS, rng),
             "segments": [],
         }
-        filled = turn = 0
+        filled = 0
         while filled < MEDLEY_SECONDS * SAMPLE_RATE:
-            turn += 1
-            noise = _loud(loud, recording, rng) if turn % 3 == 0 else _heard(sounds, rng)
-            pair = [_sung(songs, rng), noise]
+            kind = next(noises)
+            pair = [
+                _sung(decks["singing"], rng),
+                _loud(decks[kind], recording, rng)
+                if kind == "loud"
+                else _heard(decks[kind], MOST[kind], rng),
+            ]
             recording["segments"] += pair
             filled += sum(segment["samples"] for segment in pair)
         plan.lay_out(recording)
@@ -94,9 +102,9 @@ def _loud(loud: Deck, recording: Mapping, rng: np.random.Generator) -> dict:
     return segment | {"steady": loud.draw(), "noise_db": level}
 
 
-def _heard(sounds: Deck, rng: np.random.Generator) -> dict:
+def _heard(sounds: Deck, most: int, rng: np.random.Generator) -> dict:
     segment = plan.blank_segment("noise", rng.uniform(*plan.SEGMENT_SECONDS["noise"]), rng)
-    heard = [sounds.draw() for _ in range(1 + int(rng.integers(3)))]
+    heard = [sounds.draw() for _ in range(int(rng.integers(1, most + 1)))]
     return segment | {
         "noise": [sound["path"] for sound in heard],
         "noise_groups": sorted({sound["group"] for sound in heard}),

@@ -23,6 +23,7 @@ from debian.arfile import ArError
 from debian.deb822 import Deb822
 from debian.debfile import DebFile
 
+from audioseg.corpus import gresource
 from audioseg.errors import CourseError
 from vggish.download import DownloadError, download
 
@@ -174,7 +175,7 @@ def unpack_deb(
     *,
     limit: int = UNPACKED_LIMIT_BYTES,
 ) -> Path:
-    """Unpack the wanted files of a package, and those of zip archives (``.pk3`` too) inside it.
+    """Unpack the wanted files of a package, and of archives inside it: zip, .pk3, .gresource.
 
     Parameters
     ----------
@@ -184,8 +185,8 @@ def unpack_deb(
         Where the files go, with their paths. It appears once it is complete; an existing folder
         counts as complete.
     wanted : callable
-        Takes the path of a file and tells whether to unpack it. It is asked about zip archives
-        too, and then about each file inside them.
+        Takes the path of a file and tells whether to unpack it. It is asked about archives too,
+        and then about each file inside them.
     limit : int
         The largest number of bytes that the package may unpack to.
 
@@ -245,6 +246,8 @@ def _unpack(deb: Path, folder: Path, wanted: Callable[[str], bool], limit: int) 
                     shutil.copyfileobj(archive.extractfile(entry), file)
                 if path.suffix in (".zip", ".pk3"):
                     left = _unpack_zip(path, wanted, left)
+                elif path.suffix == ".gresource":
+                    left = _unpack_gresource(path, wanted, left)
         while archive.fileobj.read(CHUNK_BYTES):  # to the end, where the checksum is
             pass
 
@@ -261,6 +264,21 @@ def _unpack_zip(path: Path, wanted: Callable[[str], bool], left: int) -> int:
                     raise ArchiveError(f"its {path.name} is encrypted or unpacks beyond the limit")
                 archive.extract(entry, path)
     archive_path.unlink()
+    return left
+
+
+def _unpack_gresource(path: Path, wanted: Callable[[str], bool], left: int) -> int:
+    """Replace a GResource bundle by a folder of its name; return what is left of the limit."""
+    bundle = path.read_bytes()
+    path.unlink()
+    for name, size, read in gresource.files_in(bundle):
+        if wanted(name):
+            place = _place(path, name.removeprefix("/"))
+            left -= size
+            if left < 0:
+                raise ArchiveError(f"its {path.name} unpacks beyond the limit")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(read())
     return left
 
 

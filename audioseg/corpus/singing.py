@@ -139,6 +139,8 @@ def play(song: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     while at < count:
         sung = scipy.signal.resample(song, max(1, int(len(song) / rng.uniform(*TAPE_SPEEDS))))
         sung = sung / max(np.sqrt(np.mean(np.square(sung, dtype=float))), 1e-4)
+        if not at:  # not all begins with a first syllable
+            sung = sung[rng.integers(len(sung)) :]
         heard = sung[: count - at]
         played[at : at + len(heard)] = heard
         at += len(sung) + int(rng.uniform(*PAUSE_SECONDS) * SAMPLE_RATE)

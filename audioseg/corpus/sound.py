@@ -27,6 +27,7 @@ from vggish.frontend import SAMPLE_RATE
 from vggish.resample import resample
 
 BLOCK_SAMPLES = 160  # speech is located to 10 ms
+HIGHEST = 0.97  # of full scale: codecs overshoot
 G722_DELAY_SAMPLES = 22  # of encoder and decoder together
 # how recordings have reached us, by share, drawn alike for every class: no shortcut
 CODECS = {"g722": 0.5, "mp3": 0.2, "none": 0.3}
@@ -223,7 +224,11 @@ def render(recording: Mapping, raw_folder: str | os.PathLike) -> np.ndarray:
             part += gain_of(segment["noise_db"]) * sounds
         if segment["steady"]:
             noise = noises.steady_noise(segment["steady"], length, rng)
-            part += gain_of(segment["noise_db"]) * noise
+            # clicks are short: their peak limits how loud they can be, not their level
+            loudest = (
+                HIGHEST / gain_of(recording["gain_db"]) / max(float(np.abs(noise).max()), 1e-9)
+            )
+            part += min(gain_of(segment["noise_db"]), loudest) * noise
         if segment["narrow_hertz"]:
             part = narrowed(part, segment["narrow_hertz"])
         # 2 ms: nothing clicks where segments meet
@@ -236,7 +241,7 @@ def render(recording: Mapping, raw_folder: str | os.PathLike) -> np.ndarray:
     if recording["narrow_hertz"]:
         mixed = narrowed(mixed, recording["narrow_hertz"])
     mixed *= gain_of(recording["gain_db"])
-    mixed /= max(1.0, float(np.abs(mixed).max()) / 0.97)
+    mixed /= max(1.0, float(np.abs(mixed).max()) / HIGHEST)
     samples = to_int16(mixed)
     if recording["codec"] == "g722":
         return g722_round_trip(samples)

@@ -22,8 +22,8 @@ from audioseg.corpus.packages import ArchiveError, deb_name, fetch_deb, find_mir
 from audioseg.corpus.sound import CorpusError
 from vggish.download import sha256_of
 
-MEDLEY_KINDS = ("singing", "sounds")
-SOUND_KINDS = ("noise", "sounds")  # whose groups are families of files
+MEDLEY_KINDS = ("singing", "sounds", "ambience")
+SOUND_KINDS = ("noise", "sounds", "ambience")  # whose groups are families of files
 KINDS = ("speech", "music", "noise", *MEDLEY_KINDS)
 AUDIO_SUFFIXES = (".flac", ".g722", ".gsm", ".mp3", ".ogg", ".wav")
 COLUMNS = (
@@ -146,7 +146,8 @@ def acquire(sources: pd.DataFrame, raw_folder: str | os.PathLike = DATA_FOLDER /
 
 def _is_wanted(name: str) -> bool:
     """Tell whether to unpack a file: sounds, archives of sounds, and licences."""
-    return Path(name).suffix in (*AUDIO_SUFFIXES, ".pk3", ".zip") or name.endswith("/copyright")
+    wanted = (*AUDIO_SUFFIXES, ".pk3", ".zip", ".gresource")
+    return Path(name).suffix in wanted or name.endswith("/copyright")
 
 
 def list_sources(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from audioseg.corpus.sound import CorpusError
+from audioseg.corpus.sources import SOUND_KINDS
 
 NOISE_SHARES = {"TRN": 0.6, "VAL": 0.2, "TST": 0.2}
 OWN_SHARES = {"TRN": 0.7, "VAL": 0.15, "TST": 0.15}
@@ -66,7 +67,7 @@ def plan_split(files: pd.DataFrame) -> pd.DataFrame:
     CorpusError
         If a group would be in two splits.
     """
-    files = files[(files.kind != "noise") | (files.seconds >= SHORTEST_NOISE_SECONDS)].copy()
+    files = files[~files.kind.isin(SOUND_KINDS) | (files.seconds >= SHORTEST_NOISE_SECONDS)].copy()
     families = files[files.split == "*"].groupby("group").seconds.sum()
     home = deal(families.to_dict(), NOISE_SHARES, {})
     files["split"] = files.split.where(files.split != "*", files.group.map(home))
