@@ -66,7 +66,9 @@ def _path_of(items: list[tuple], number: int, bundle: bytes) -> str:
 
 def _reader(content: bytes, size: int, flags: int) -> Callable[[], bytes]:
     def read() -> bytes:
-        whole = zlib.decompressobj().decompress(content, size) if flags & COMPRESSED else content
+        whole = content
+        if flags & COMPRESSED and size:  # 0 would be no limit
+            whole = zlib.decompressobj().decompress(content, size)
         if len(whole) < size:
             raise ValueError("a GResource bundle holds less of a file than it says")
         return whole[:size]

@@ -3,8 +3,11 @@
 import gzip
 import io
 import lzma
+import re
+import struct
 import tarfile
 import zipfile
+import zlib
 
 COMPRESS = {".xz": lzma.compress, ".gz": gzip.compress, "": bytes}
 
@@ -38,6 +41,37 @@ def make_zip(files):
         for name, data in files:
             archive.writestr(name, data)
     return buffer.getvalue()
+
+
+def make_gresource(files, compressed=()):
+    """Build a bundle as GLib's compiler of resources does: a tree of keys, the last a file's."""
+    keys, values, items, index = b"", b"", [], {}
+    for path, content in files:
+        parent = 0xFFFF_FFFF
+        for part in re.findall(r"/?[^/]+/?", path):
+            name = part.encode()
+            if (parent, name) not in index:
+                index[parent, name] = len(items)
+                items.append([parent, len(keys), len(name), b"L", 0, 0])
+                keys += name
+            parent = index[parent, name]
+        stored = zlib.compress(content) if path in compressed else content + b"\0"
+        value = struct.pack("<II", len(content), path in compressed) + stored + b"\0(uuay)"
+        items[parent][3:] = b"v", len(values), len(values) + len(value)
+        values += value + bytes(-len(value) % 8)
+    bloom, buckets = 3, 2
+    first = 24 + 8 + 4 * (bloom + buckets)
+    end = first + 24 * len(items)
+    packed = b"".join(
+        struct.pack(
+            "<IIIHcxII", 7, parent, end + at, length, kind, end + len(keys) + start,
+            end + len(keys) + stop,
+        )
+        for parent, at, length, kind, start, stop in items
+    )  # fmt: skip
+    head = struct.pack("<8sIIII", b"GVariant", 0, 0, 24, end)
+    table = struct.pack("<II", bloom | 5 << 27, buckets) + bytes(4 * (bloom + buckets))
+    return head + table + packed + keys + values
 
 
 def make_deb(path, entries, suffix=".xz"):

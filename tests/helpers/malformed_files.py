@@ -7,7 +7,7 @@ import os
 import tarfile
 
 import numpy as np
-from archives import make_deb, make_package, make_zip
+from archives import make_deb, make_gresource, make_package, make_zip
 from malformed_recordings import FINE, NOISE, Case
 
 # -- records: make(folder of good records) damages it; the split TRN is read
@@ -95,6 +95,17 @@ ARCHIVES = [
     Case("tar: drive letter", deb(("C:up.ogg", b"x")), OUTSIDE),
     Case("tar: link out of the folder", deb(("out", tarfile.SYMTYPE, "/etc/passwd")), FINE),
     Case("zip in a package: ../ path", deb(("a.pk3", make_zip([("../up.ogg", b"x")]))), OUTSIDE),
+    Case(
+        "bundle in a package: ../ path",
+        deb(("a.gresource", make_gresource([("/../up.ogg", b"x")]))),
+        OUTSIDE,
+    ),
+    Case(
+        "bundle bomb",
+        deb(("a.gresource", make_gresource([("/a.ogg", bytes(2 << 20))], ["/a.ogg"]))),
+        "more than|limit",
+    ),
+    Case("bundle: cut", deb(("a.gresource", make_gresource([("/a.ogg", NOISE)])[:99])), "damaged"),
     Case("gzip bomb", deb(("a.ogg", bytes(2 << 20)), suffix=".gz"), "more than|limit"),
     Case("xz bomb", deb(("a.ogg", bytes(2 << 20))), "more than|limit"),
     Case("zip bomb", deb(("a.pk3", make_zip([("a.ogg", bytes(2 << 20))]))), "more than|limit"),

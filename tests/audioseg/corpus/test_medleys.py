@@ -84,6 +84,12 @@ def test_a_recording_is_played_again_and_again_at_one_level_and_many_speeds():
     assert len(set(hertz)) > 10
 
 
+def test_a_song_begins_anywhere():
+    song = np.linspace(0.5, 1, SAMPLE_RATE)
+    first = {round(singing.play(song, 9, np.random.default_rng(s))[4], 3) for s in range(20)}
+    assert len(first) > 15
+
+
 @pytest.mark.parametrize("count", [0, 1, 100])
 def test_a_song_may_be_cut_or_silent(count):
     silence = singing.play(np.zeros(50), count, np.random.default_rng(0))

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 from small_corpus import RATE
 
-from audioseg.corpus import sound
+from audioseg.corpus import plan, sound
 from audioseg.corpus.sound import CorpusError
 
 
@@ -58,3 +58,20 @@ def test_an_undecodable_source_is_named(tmp_path):
             sound.source_seconds(tmp_path / name)
     with pytest.raises(CorpusError, match="gone"):
         sound.read_source(tmp_path / "gone.ogg")
+
+
+@pytest.mark.parametrize("gain_db", [-20.0, 0.0])
+def test_loud_clicks_turn_nothing_else_down(gain_db, tmp_path):
+    rng = np.random.default_rng(1)
+    hiss, clicks = (plan.blank_segment("noise", 10.0, rng) for _ in range(2))
+    hiss |= {"steady": "white", "noise_db": -30.0 - gain_db, "narrow_hertz": 0}
+    clicks |= {"steady": "clicks", "noise_db": -10.0 - gain_db, "narrow_hertz": 0}
+    recording = {
+        "recording": "r", "split": "TRN", "seed": [3], "floor_db": -70.0, "gain_db": gain_db,
+        "narrow_hertz": 0, "codec": "none", "segments": [hiss, clicks],
+    }  # fmt: skip
+    plan.lay_out(recording)
+    samples = sound.render(recording, tmp_path) / 32_768
+    heard = samples[RATE : 9 * RATE]
+    assert 20 * np.log10(heard.std()) == pytest.approx(-30, abs=0.5)
+    assert 0.9 < np.abs(samples[10 * RATE :]).max() < 1
