@@ -1,7 +1,7 @@
-"""Recordings of what there is little of: people who sing alone, by turns with noise of all kinds.
+"""Recordings of what there is little of: people who sing alone, by turns with noise.
 
-They come in addition to those of :mod:`audioseg.corpus.plan`. So another source of these kinds
-changes nothing else.
+The noise is everyday sounds, field recordings and loud rushes. The medleys come in addition to the
+recordings of :mod:`audioseg.corpus.plan`. So another source of these kinds changes nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MEDLEYS, MEDLEY_SECONDS = 10, 120.0
 STREAM = 1_000  # of random numbers; those of the recordings of the plan are numbered from 0
 NOISES = ("sounds", "ambience", "sounds", "ambience", "loud")  # one after the other
 MOST = {"sounds": 3, "ambience": 1}  # in a segment
-# a rush, as of wind or water, as loud as it can be
+# a rush, as of wind or water, as loud as other classes get
 LOUD, LOUD_DBFS = ("white", "pink", "brown"), (-24.0, -10.0)
 
 

@@ -1,7 +1,7 @@
 """Synthetic noise: machines, lines and animals, at any level.
 
-Recorded ambiences are mostly quiet, and they always change. Without loud and steady noise beside
-them, a network learns that loud sounds cannot be noise.
+Recorded ambiences are mostly quiet, and few of them are steady. Without loud and steady noise
+beside them, a network learns that loud sounds cannot be noise.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ SUITE = re.compile(
     re.ASCII,
 )
 UNPACKED_LIMIT_BYTES = 2 << 30
+LONGEST_NAME_BYTES = 255
 CHUNK_BYTES = 1 << 18
 # what a package's two layers of archives raise when they are damaged
 DAMAGE = (
@@ -291,6 +292,9 @@ def _place(folder: Path, name: str) -> Path:
     if name.startswith("/") or not parts or ".." in parts or re.search(r"[\\:\0-\x1f]", name):
         raise ArchiveError(f"it holds the path {name!r}, which does not stay inside a folder")
     path = folder.joinpath(*parts)
-    if path.exists():
+    if max(len(part.encode()) for part in parts) > LONGEST_NAME_BYTES:
+        raise ArchiveError(f"it holds the path {name[:40]}..., which is too long")
+    above = (folder.joinpath(*parts[:count]) for count in range(1, len(parts)))
+    if path.exists() or any(place.is_file() for place in above):
         raise ArchiveError(f"it holds {path.name} twice")
     return path

@@ -122,6 +122,8 @@ def sing_over(
 def play(song: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Play a recording of singing again and again, each time at another tape speed.
 
+    The first time it begins anywhere.
+
     Parameters
     ----------
     song : np.ndarray [shape=(samples,)]

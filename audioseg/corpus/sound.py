@@ -224,7 +224,7 @@ def render(recording: Mapping, raw_folder: str | os.PathLike) -> np.ndarray:
             part += gain_of(segment["noise_db"]) * sounds
         if segment["steady"]:
             noise = noises.steady_noise(segment["steady"], length, rng)
-            # clicks are short: their peak limits how loud they can be, not their level
+            # beyond full scale, the peaks of clicks would turn the whole recording down
             loudest = (
                 HIGHEST / gain_of(recording["gain_db"]) / max(float(np.abs(noise).max()), 1e-9)
             )

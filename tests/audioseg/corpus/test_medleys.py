@@ -7,7 +7,14 @@ import pytest
 import soundfile
 
 from audioseg.corpus import singing, sound
-from audioseg.corpus.medleys import LOUD_DBFS, MEDLEY_SECONDS, MEDLEYS, plan_medleys
+from audioseg.corpus.medleys import (
+    LOUD_DBFS,
+    MEDLEY_SECONDS,
+    MEDLEYS,
+    MOST,
+    NOISES,
+    plan_medleys,
+)
 from audioseg.corpus.sound import CorpusError
 from audioseg.corpus.sources import MEDLEY_KINDS
 from vggish.frontend import SAMPLE_RATE
@@ -36,6 +43,11 @@ def test_singing_and_sounds_take_turns_and_every_one_is_heard():
             if segment["steady"]:
                 loud.append(segment["noise_db"] + recording["gain_db"])
     assert heard - {None} == {s["path"] for s in SOURCES if s["kind"] != "noise"}
+    kinds = {s["path"]: s["kind"] for s in SOURCES}
+    noises = [s for r in recordings for s in r["segments"] if s["label"] == "noise"]
+    for segment, kind in zip(noises, itertools.cycle(NOISES)):
+        assert {kinds[path] for path in segment["noise"]} == ({kind} if kind != "loud" else set())
+        assert len(segment["noise"]) <= MOST.get(kind, 0)
     lowest, highest = LOUD_DBFS
     assert len(loud) > MEDLEYS
     assert all(lowest - 0.02 <= level <= highest + 0.02 for level in loud)

@@ -6,7 +6,15 @@ import tarfile
 import threading
 
 import pytest
-from archives import COMPRESS, files_below, make_deb, make_package, make_tar, make_zip
+from archives import (
+    COMPRESS,
+    files_below,
+    make_deb,
+    make_gresource,
+    make_package,
+    make_tar,
+    make_zip,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -178,6 +186,22 @@ def test_paths_that_leave_the_folder_are_refused(tmp_path, name, inside):
     with pytest.raises(ArchiveError, match="does not stay inside"):
         unpack_deb(deb, home / "out")
     assert files_below(tmp_path).keys() == {"home/p.deb"}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("a.ogg", b"file"), ("a.ogg/b.ogg", b"in it")],
+        [("x" * 300 + ".ogg", b"long")],
+        [("x.gresource", make_gresource([("/a", b"file"), ("/a/b", b"in it")]))],
+        [("x.gresource", make_gresource([("/" + "x" * 300, b"long")]))],
+    ],
+)
+def test_what_no_file_system_takes_is_refused(tmp_path, entries):
+    deb = make_deb(tmp_path / "p.deb", entries)
+    with pytest.raises(ArchiveError, match=r"twice|too long"):
+        unpack_deb(deb, tmp_path / "out")
+    assert files_below(tmp_path).keys() == {"p.deb"}
 
 
 def test_links_and_devices_are_not_made(tmp_path):
