@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 def test_the_projects_table_is_sound():
     sources = read_sources(ROOT / "data/sources.csv")
     pins = sources.drop_duplicates("package")
-    assert pins.bytes.sum() < 450e6
+    assert pins.bytes.sum() < 460e6  # what a workshop downloads; pages say how much
     for split in ("VAL", "TST"):
         for kind in ("speech", "music"):
             assert sources[(sources.split == split) & (sources.kind == kind)].group.nunique() >= 2
