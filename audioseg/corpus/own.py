@@ -294,9 +294,10 @@ def report(adopted: Adopted, target: Path) -> Sequence[str]:
         held = {s.label for r in table.recording[table.split == split] for s in tracks[r]}
         missing = [name for name in classes.names if name not in {*held, classes.background}]
         if missing:
+            learnt = "no network learns" if split == "TRN" else "its scores say nothing about"
             lines.append(
-                f"note: {split} holds no {' and no '.join(missing)}, so its scores say nothing "
-                "about that: add recordings, or set the column split of groups.csv."
+                f"note: {split} holds no {' and no '.join(missing)}, so {learnt} that: add "
+                "recordings, or set the column split of groups.csv."
             )
     labelled = sum(s.end - s.start for track in tracks.values() for s in track)
     if labelled < (1 - UNLABELLED_SHARE) * table.seconds.sum():

@@ -101,7 +101,13 @@ def run(options: argparse.Namespace) -> int:
 
     ready = segmenter.load(options.run, weights=options.weights, smoothing=options.smooth)
     print(", ".join(f"{what}: {value}" for what, value in ready.about.items()))
-    failed, doubts = 0, []
+    if ready.guesses:
+        print(
+            "  note: on VAL, this run is no better than always answering the most frequent class: "
+            "train a better one, or name it (--run)."
+        )
+    failed = broken = 0
+    doubts = []
     for path, target in recordings:
         try:
             if not options.overwrite:  # said before hours of work; `export` looks once more
@@ -117,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
                     recording=path.name,
                     overwrite=options.overwrite,
                 )
-                if options.html:
+                if options.html or pages.is_there(target):
                     with bar(desc=f"{path.name}, page", total=result.seconds) as told:
                         written += pages.write(
                             path,
@@ -143,16 +149,18 @@ def run(options: argparse.Namespace) -> int:
         if result.cancelled:
             print("  its channels cancel each other (opposite phase): this is the louder one.")
         if result.broken:
-            failed += 1
+            broken += 1
             print(f"error: {result.broken}", file=sys.stderr)
     if options.html and len(recordings) > 1 and (index := pages.write_index(options.out)):
         print(f"all pages: {index}")
     if options.review and doubts:
         for line in _write_reviews(doubts, options.review):
             print(line)
-    if failed and len(recordings) > 1:
-        print(f"error: {failed} of {len(recordings)} recordings failed.", file=sys.stderr)
-    return 1 if failed else 0
+    if (failed or broken) and len(recordings) > 1:
+        said = [f"{failed} of {len(recordings)} recordings failed"] if failed else []
+        said += [f"{broken} of {len(recordings)} are there in part"] if broken else []
+        print(f"error: {', '.join(said)}.", file=sys.stderr)
+    return 1 if failed or broken else 0
 
 
 def _write_reviews(doubts: Sequence, minutes: float) -> Iterator[str]:

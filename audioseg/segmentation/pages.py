@@ -14,6 +14,12 @@ from audioseg.show import report
 write_index = report.write_index
 
 
+def is_there(stem: str | os.PathLike) -> bool:
+    """Tell whether there is a page of an earlier call, which would contradict newer label files."""
+    page = report.page_beside(stem)
+    return page.exists() and bool(report.summary_of(page))
+
+
 def write(
     recording: str | os.PathLike,
     result: Segmentation,

@@ -46,6 +46,12 @@ class Segmenter(NamedTuple):
             "smoothing": self.smoothing,
         }
 
+    @property
+    def guesses(self) -> bool:
+        """Whether the run is no better on VAL than one answer for everything."""
+        metrics = self.run.metrics
+        return metrics["val_accuracy"] <= metrics["val_majority_share"]
+
     def segment(
         self, path: str | os.PathLike, progress: Callable[[float], None] = lambda seconds: None
     ) -> segments.Segmentation:

@@ -222,10 +222,7 @@ def write_index(folder: str | os.PathLike) -> Path | None:
     folder = Path(folder)
     found = []
     for page in sorted(folder.rglob("*.html")):
-        with page.open("rb") as file:
-            said = SUMMARY.search(file.read(SUMMARY_BYTES).decode("utf-8", "replace"))
-        if said:
-            summary = json.loads(base64.b64decode(said[1]))
+        if summary := summary_of(page):
             link = page.relative_to(folder).as_posix()
             found.append(summary | {"page": link, "folder": link.rpartition("/")[0]})
     if not found:
@@ -249,6 +246,13 @@ def write_index(folder: str | os.PathLike) -> Path | None:
             f"{folder / INDEX} cannot be written ({error.strerror}): make room for it."
         ) from None
     return folder / INDEX
+
+
+def summary_of(page: Path) -> dict[str, Any]:
+    """Return what a page that :func:`write_page` has written says of itself; nothing of others."""
+    with page.open("rb") as file:
+        said = SUMMARY.search(file.read(SUMMARY_BYTES).decode("utf-8", "replace"))
+    return json.loads(base64.b64decode(said[1])) if said else {}
 
 
 def page_beside(stem: str | os.PathLike) -> Path:

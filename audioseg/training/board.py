@@ -167,7 +167,7 @@ def show(folder: str | os.PathLike = runs.FOLDER) -> None:
         best, chosen = group[0], choose(group)
         print(f"{text_table(group)}\n")
         print(
-            f"best on {_name(best)}: {best['name']};\n"
+            f"best on {_name(best)}, by the mean of smoothed and of 1 s: {best['name']};\n"
             f"chosen, the smallest that VAL cannot tell from it: {chosen['name']}; "
             f"guessing: {best['val_majority_share']:.3f}, goal: {GOAL}\n"
         )

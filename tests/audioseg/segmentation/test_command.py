@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import subprocess
@@ -154,6 +155,47 @@ def test_corrected_label_tracks_are_not_replaced(tmp_path, monkeypatch, capsys):
     assert other.stat().st_ino != before
     assert main(["segment", "tapes", "--overwrite"]) == 0
     assert all_agree(tracks_at("segmented/a"))
+
+
+def ready(tmp_path, monkeypatch, *names):
+    """Go to a folder with a run and three seconds of sound under each name."""
+    monkeypatch.chdir(tmp_path)
+    saved("runs/r", dataset={"weights": "mini", "weights_sha256": load_embedding("mini").sha256})
+    for name in names:
+        write_recording(tmp_path / "tapes" / name, 3.0)
+
+
+def test_a_page_of_an_earlier_call_never_contradicts_the_tracks(tmp_path, monkeypatch):
+    ready(tmp_path, monkeypatch, "a.wav", "b.wav")
+    assert main(["segment", "tapes/a.wav", "--html"]) == 0
+    page, other = Path("segmented/a.html"), Path("segmented/b.html")
+    assert "viterbi" in page.read_text(encoding="utf-8")
+    other.write_text("<html>somebody's own</html>")
+    assert main(["segment", "tapes", "--smooth", "none"]) == 0
+    assert "viterbi" not in page.read_text(encoding="utf-8")
+    assert other.read_text() == "<html>somebody's own</html>"
+
+
+def test_what_is_there_in_part_has_not_failed(tmp_path, monkeypatch, capsys):
+    ready(tmp_path, monkeypatch, "a.wav", "b.wav")
+    whole = (tmp_path / "tapes/b.wav").read_bytes()
+    (tmp_path / "tapes/b.wav").write_bytes(whole[: len(whole) // 2])
+    assert main(["segment", "tapes"]) == 1
+    assert capsys.readouterr().err.endswith("error: 1 of 2 are there in part.\n")
+    (tmp_path / "tapes/c.wav").write_text("no audio")
+    assert main(["segment", "tapes"]) == 1
+    said = capsys.readouterr().err
+    assert said.endswith("error: 1 of 3 recordings failed, 1 of 3 are there in part.\n")
+
+
+@pytest.mark.parametrize(("accuracy", "said"), [(0.687, True), (0.7, False)])
+def test_a_run_that_only_guesses_is_pointed_out(tmp_path, monkeypatch, capsys, accuracy, said):
+    ready(tmp_path, monkeypatch, "a.wav")
+    path = Path("runs/r/metrics.json")
+    more = {"val_accuracy": accuracy, "val_majority_share": 0.687}
+    path.write_text(json.dumps(json.loads(path.read_text()) | more))
+    assert main(["segment", "tapes"]) == 0
+    assert ("no better than always answering" in capsys.readouterr().out) == said
 
 
 def test_without_a_run_one_sentence_says_what_to_do(tmp_path, monkeypatch, capsys):

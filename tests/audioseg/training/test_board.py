@@ -49,7 +49,7 @@ def test_board_tells_the_best_from_the_chosen(folder, capsys):
         path.write_text(json.dumps(row | more))
     assert main(["board"]) == 0
     said = capsys.readouterr().out
-    assert "min: 03-a;\n" in said
+    assert "s: 03-a;\n" in said
     assert "cannot tell from it: 03-longer-name; " in said
 
 
@@ -64,7 +64,7 @@ def test_table_has_a_line_a_run_and_columns_that_stand_below_each_other():
 def test_board_prints_the_table_and_where_to_look(folder, capsys):
     assert main(["board"]) == 0
     said = capsys.readouterr().out
-    assert "best on VAL a1b2c3 of 30.8 min: 03-a;\n" in said
+    assert "best on VAL a1b2c3 of 30.8 min, by the mean of smoothed and of 1 s: 03-a;\n" in said
     assert "chosen, the smallest that VAL cannot tell from it: 03-a; " in said  # no sizes are known
     assert "; guessing: 0.687, goal: 0.8" in said
     assert "runs/board.png" in said
