@@ -214,10 +214,7 @@ def render(recording: Mapping, raw_folder: str | os.PathLike) -> np.ndarray:
         if segment["recorded"]:
             song = read_source(raw_folder / segment["recorded"])
             if not song.any():
-                raise CorpusError(
-                    f"{raw_folder / segment['recorded']} holds no sound: leave it out in the table "
-                    "of sources."
-                )
+                raise _silent(raw_folder / segment["recorded"])
             part += gain_of(segment["music_db"]) * singing.play(song, length, rng)
         if segment["noise"]:
             sounds = _ambience(segment["noise"], length, raw_folder, rng)
@@ -225,9 +222,8 @@ def render(recording: Mapping, raw_folder: str | os.PathLike) -> np.ndarray:
         if segment["steady"]:
             noise = noises.steady_noise(segment["steady"], length, rng)
             # beyond full scale, the peaks of clicks would turn the whole recording down
-            loudest = (
-                HIGHEST / gain_of(recording["gain_db"]) / max(float(np.abs(noise).max()), 1e-9)
-            )
+            peak = max(float(np.abs(noise).max()), 1e-9)
+            loudest = HIGHEST / gain_of(recording["gain_db"]) / peak
             part += min(gain_of(segment["noise_db"]), loudest) * noise
         if segment["narrow_hertz"]:
             part = narrowed(part, segment["narrow_hertz"])
@@ -246,6 +242,10 @@ def render(recording: Mapping, raw_folder: str | os.PathLike) -> np.ndarray:
     if recording["codec"] == "g722":
         return g722_round_trip(samples)
     return mp3_round_trip(samples) if recording["codec"] == "mp3" else samples
+
+
+def _silent(path: Path) -> CorpusError:
+    return CorpusError(f"{path} holds no sound: leave it out in the table of sources.")
 
 
 def _speech(segment: Mapping, raw_folder: Path, rng: np.random.Generator) -> np.ndarray:
@@ -328,7 +328,7 @@ def _excerpt_of_track(path: Path, length: int, rng: np.random.Generator) -> np.n
         if heard > 0.95:
             break
     if not len(best):
-        raise CorpusError(f"{path} holds no sound: leave it out in the table of sources.")
+        raise _silent(path)
     return np.resize(best, length)
 
 

@@ -15,7 +15,7 @@ from audioseg.corpus.sources import SOUND_KINDS
 
 NOISE_SHARES = {"TRN": 0.6, "VAL": 0.2, "TST": 0.2}
 OWN_SHARES = {"TRN": 0.7, "VAL": 0.15, "TST": 0.15}
-SHORTEST_NOISE_SECONDS = 0.3
+SHORTEST_SOUND_SECONDS = 0.3
 
 
 def deal(
@@ -67,7 +67,7 @@ def plan_split(files: pd.DataFrame) -> pd.DataFrame:
     CorpusError
         If a group would be in two splits.
     """
-    files = files[~files.kind.isin(SOUND_KINDS) | (files.seconds >= SHORTEST_NOISE_SECONDS)].copy()
+    files = files[~files.kind.isin(SOUND_KINDS) | (files.seconds >= SHORTEST_SOUND_SECONDS)].copy()
     families = files[files.split == "*"].groupby("group").seconds.sum()
     home = deal(families.to_dict(), NOISE_SHARES, {})
     files["split"] = files.split.where(files.split != "*", files.group.map(home))
