@@ -143,7 +143,7 @@ def viterbi(
     transition : np.ndarray [shape=(classes, classes)]
         Row: the class now. Column: the class one frame later.
     priors : np.ndarray [shape=(classes,)]
-        The share of each class where the network was trained.
+        The share of each class that the network was trained under: in TRN, times its class weight.
     evidence : float
         The weight of an independent witness against the transition probabilities.
     weight : np.ndarray [shape=(n,)], optional
@@ -220,7 +220,7 @@ def smooth(
     if method == "viterbi":
         if transition is None or priors is None:
             raise SmoothingError(
-                "viterbi needs the transition probabilities and the priors of TRN: give both."
+                "viterbi needs the transition probabilities and the priors of the run: give both."
             )
         priors = np.asarray(priors)
         known = np.flatnonzero(priors > 0)

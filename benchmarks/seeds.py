@@ -22,6 +22,8 @@ from pathlib import Path
 import nbformat
 import numpy as np
 
+from audioseg.training import runs
+
 TRAINING, TEST = "03-training-[09]*.ipynb", "04-testing-and-application.ipynb"
 SCORES = {
     "metrics.json": (
@@ -48,7 +50,7 @@ def main() -> int:
             (Path(folder) / "data").symlink_to(Path("data").resolve())
             for name, value in one_seed(Path(folder), seed, options.probe):
                 found[name].append(value)
-        print(f"seed {seed} is done", file=sys.stderr)
+            print(f"seed {seed}: VAL chooses {runs.best(Path(folder) / runs.FOLDER)}", flush=True)
     print(f"{'':52}{'mean':>8}{'lowest':>8}{'highest':>8}  seeds")
     for name, values in found.items():
         numbers = "".join(f"{v:8.3f}" for v in (np.mean(values), min(values), max(values)))
@@ -72,7 +74,7 @@ def one_seed(folder: Path, seed: int, probe: Path | None) -> list[tuple[str, flo
             check=True,
         )
     found = []
-    for run in sorted((folder / "runs").iterdir()):
+    for run in sorted((folder / runs.FOLDER).iterdir()):
         for file, names in SCORES.items():
             kept = json.loads((run / file).read_text(encoding="utf-8"))
             found += [(f"{run.name}: {name}", kept[name]) for name in names if name in kept]

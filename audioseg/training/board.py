@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from audioseg.files import replacing
 from audioseg.show.pictures import GOAL, TRAINING, VALIDATION
 from audioseg.training import runs
-from audioseg.training.choice import by_corpus, choose
+from audioseg.training.choice import by_corpus
 
 CHART = "board.png"
 COLUMNS = (
@@ -164,11 +164,10 @@ def show(folder: str | os.PathLike = runs.FOLDER) -> None:
     if not rows:
         raise runs.RunError(f"{folder} holds no run yet: run one of the 03 notebooks first.")
     for group in by_corpus(rows):
-        best, chosen = group[0], choose(group)
+        best = group[0]
         print(f"{text_table(group)}\n")
         print(
             f"best on {_name(best)}, by the mean of smoothed and of 1 s: {best['name']};\n"
-            f"chosen, the smallest that VAL cannot tell from it: {chosen['name']}; "
             f"guessing: {best['val_majority_share']:.3f}, goal: {GOAL}\n"
         )
     place = Path(folder) / CHART

@@ -1,4 +1,4 @@
-"""Which run to use: what VAL says of each, and the choice among those that it cannot tell apart."""
+"""Which run to use: what VAL says of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from audioseg.smoothing import smooth
-from audioseg.training.scores import frame_scores, macro_f1_error
+from audioseg.training.scores import frame_scores, macro_f1_error, scores_of
 
 
 def recordings_of(val: Any) -> np.ndarray:
@@ -77,7 +77,9 @@ def val_scores(
     -------
     dict of str to float
         Accuracy and macro F1 of whole recordings, smoothed (``val_smoothed_…``), and of clips
-        (``val_short_…``); ``val_score_error``, the standard error of :func:`val_score`.
+        (``val_short_…``), which are weighted as if there were equally many of each class: the
+        shares of the classes in VAL are those of its recordings, and a clip comes from anywhere.
+        ``val_score_error`` is the standard error of :func:`val_score`.
     """
     count = probabilities.shape[1]
     smoothed = np.empty(len(val.label), np.int64)
@@ -90,18 +92,28 @@ def val_scores(
             priors=config["priors"],
         )
     recording = recordings_of(val)
-    whole = val.label, smoothed, recording
-    short = val.label[clips], alone.argmax(axis=1), recording[clips]
+    whole = _confusions(val.label, smoothed, recording, count)
+    short = _confusions(val.label[clips], alone.argmax(axis=1), recording[clips], count)
+    of_class = short.sum(axis=(0, 2))
+    short = short / np.maximum(of_class, 1)[:, None]
     scores = {}
-    for name, (reference, estimate, _) in {"smoothed": whole, "short": short}.items():
-        found = frame_scores(reference, estimate, classes=count)
+    for name, confusions in {"smoothed": whole, "short": short}.items():
+        found = scores_of(confusions.sum(axis=0))
         scores[f"val_{name}_accuracy"] = found.accuracy
         scores[f"val_{name}_macro_f1"] = found.macro_f1
-    confusions = [
-        np.stack([frame_scores(a[one], b[one], classes=count).confusion for one in _each(where)])
-        for a, b, where in (whole, short)
-    ]
-    return scores | {"val_score_error": macro_f1_error(confusions)}
+    return scores | {"val_score_error": macro_f1_error([whole, short])}
+
+
+def _confusions(
+    reference: np.ndarray, estimate: np.ndarray, recording: np.ndarray, count: int
+) -> np.ndarray:
+    """Return the confusion of each recording, (recordings, classes, classes)."""
+    return np.stack(
+        [
+            frame_scores(reference[one], estimate[one], classes=count).confusion
+            for one in _each(recording)
+        ]
+    )
 
 
 def _each(recording: np.ndarray) -> list[np.ndarray]:
@@ -125,7 +137,7 @@ def by_corpus(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]
     Parameters
     ----------
     rows : sequence of mapping
-        As for :func:`choose`, but on any corpora.
+        As :func:`audioseg.training.runs.table` returns them, on any corpora.
 
     Returns
     -------
@@ -136,35 +148,3 @@ def by_corpus(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]
     for row in rows:
         groups.setdefault(row.get("corpus"), []).append(row)
     return list(groups.values())
-
-
-def choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Choose a run by VAL: the smallest network among those that VAL cannot tell from the best.
-
-    Another handful of recordings would rank runs differently if their scores are close. If the
-    error bar of a run, one standard error to either side of its :func:`val_score`, meets that of
-    the best, it counts as equally good. The simplest of these runs is the one to trust with other
-    recordings. This is in the manner of the one-standard-error rule (Breiman et al.,
-    "Classification and Regression Trees", 1984), which takes the best one's error alone. But an
-    error from ten recordings is uncertain itself, and by it alone the choice changed from one
-    training to the next.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        Runs on one corpus, of those that :func:`audioseg.training.runs.table` returns.
-
-    Returns
-    -------
-    mapping
-        One of the rows.
-    """
-    leader = max(rows, key=val_score)
-    enough = val_score(leader) - leader.get("val_score_error", 0.0)
-    close = [
-        row
-        for row in rows
-        if val_score(row) + row.get("val_score_error", 0.0) >= enough
-        and "network_parameters" in row
-    ]
-    return min(close, key=lambda row: (row["network_parameters"], -val_score(row)), default=leader)

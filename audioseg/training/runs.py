@@ -1,8 +1,9 @@
 """Runs: store what training made in runs/<NAME>/, and load it again.
 
 ``config.json`` holds the network's layers and all that is needed to use it: the embedding it was
-trained on, the hop, the classes, and the priors and transition probabilities of TRN. ``context.py``
-explains the networks, ``notebook.py`` which run belongs to which notebook.
+trained on, the hop, the classes, the priors that it was trained under, and the transition
+probabilities of TRN. ``context.py`` explains the networks, ``notebook.py`` which run belongs to
+which notebook.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from audioseg.labels import IGNORED, Classes
 from audioseg.show import pictures
 from audioseg.training.choice import (
     by_corpus,
-    choose,
     clips_of,
     recordings_of,
     val_score,
@@ -116,6 +116,7 @@ def save(
     parameters: Mapping[str, Any],
     seconds: float,
     input: str = "audio_embedding",
+    class_weight: Mapping[int, float] | None = None,
 ) -> dict[str, Any]:
     """Store a run, and score the stored network on VAL.
 
@@ -140,6 +141,9 @@ def save(
         How long training took.
     input : str
         Which form of the embedding the network takes, one of :data:`INPUTS`.
+    class_weight : mapping of int to float, optional
+        As ``fit`` got it. A network that was trained with class weights takes the classes to be
+        as frequent as their weights make them, and the run's ``priors`` say so.
 
     Returns
     -------
@@ -160,7 +164,8 @@ def save(
     classes = Classes.of(dataset)
     count = len(classes.names)
     input_shape(network, count)
-    priors = np.bincount(trn.label, minlength=count) / len(trn.label)
+    counts = np.bincount(trn.label, minlength=count)
+    weighted = counts * [(class_weight or {}).get(number, 1.0) for number in range(count)]
     config = {
         "name": place.name,
         "notebook": f"{place.name}.ipynb",
@@ -170,7 +175,7 @@ def save(
         "hop_seconds": float(trn.hop_seconds),
         "weights": dataset["weights"],
         "weights_sha256": dataset["weights_sha256"],
-        "priors": priors.tolist(),
+        "priors": (weighted / weighted.sum()).tolist(),
         "transitions": transitions(trn.label, trn.recording, classes=count).tolist(),
         "keras": keras.__version__,
         "network": keras.saving.serialize_keras_object(network),
@@ -206,7 +211,7 @@ def save(
             "corpus": corpus_of(val),
             "val_minutes": round(len(val.label) * float(val.hop_seconds) / 60, 1),
             "val_accuracy": scores.accuracy,
-            "val_majority_share": float(np.mean(val.label == priors.argmax())),
+            "val_majority_share": float(np.mean(val.label == counts.argmax())),
             "val_macro_f1": scores.macro_f1,
             **val_scores(val, answer, config, clips=clips, alone=alone),
             "val_balanced_accuracy": scores.balanced_accuracy,
@@ -324,7 +329,9 @@ def best(
     weights_sha256: str | None = None,
     corpus: str | None = None,
 ) -> str:
-    """Return the name of the run to use: the one that VAL chooses, see :mod:`.choice`.
+    """Return the name of the run to use, the best one on VAL.
+
+    "Best" is meant as by :func:`audioseg.training.choice.val_score`.
 
     Parameters
     ----------
@@ -354,7 +361,7 @@ def best(
     if not fitting:
         why = " on this corpus and its embeddings" if rows else ""
         raise RunError(f"{folder} holds no run{why} yet: run one of the 03 notebooks first.")
-    chosen = [choose(group)["name"] for group in by_corpus(fitting)]
+    chosen = [group[0]["name"] for group in by_corpus(fitting)]
     if len(chosen) > 1:
         raise RunError(
             f"{folder} holds runs on {len(chosen)} corpora, whose scores cannot be compared: name "

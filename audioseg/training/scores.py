@@ -73,7 +73,7 @@ def frame_scores(
         )
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (reference.astype(int), estimate.astype(int)), 1)
-    return _scores_of(confusion)
+    return scores_of(confusion)
 
 
 def macro_f1_error(confusions: Sequence[np.ndarray], *, draws: int = 400) -> float:
@@ -96,11 +96,23 @@ def macro_f1_error(confusions: Sequence[np.ndarray], *, draws: int = 400) -> flo
     """
     count = len(confusions[0])
     chosen = np.random.default_rng(0).integers(count, size=(draws, count))
-    f1 = [[_scores_of(c[rows].sum(axis=0)).macro_f1 for rows in chosen] for c in confusions]
+    f1 = [[scores_of(c[rows].sum(axis=0)).macro_f1 for rows in chosen] for c in confusions]
     return float(np.mean(f1, axis=0).std())
 
 
-def _scores_of(confusion: np.ndarray) -> FrameScores:
+def scores_of(confusion: np.ndarray) -> FrameScores:
+    """Compute the scores of a confusion matrix.
+
+    Parameters
+    ----------
+    confusion : np.ndarray [shape=(classes, classes)]
+        Row: the class. Column: what it was taken for. Counts, or weights.
+
+    Returns
+    -------
+    FrameScores
+        See :func:`frame_scores`.
+    """
     hits, occurs, claimed = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     with np.errstate(invalid="ignore"):  # 0 / 0 is nan; nothing else is divided by 0
         recall, precision, f1 = hits / occurs, hits / claimed, 2 * hits / (occurs + claimed)

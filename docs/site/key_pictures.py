@@ -92,6 +92,14 @@ KEY_PICTURES = [
         "The confusion matrix of the temporal convolution.",
     ),
     KeyPicture(
+        "03-95",
+        "03-training-95-keras_10x2mlp_clsw1",
+        "alone",
+        "Ten opinions, one answer",
+        "Balanced accuracy on VAL of ten networks, each alone, and of the mean of the first two, "
+        "three, and so on.",
+    ),
+    KeyPicture(
         "04",
         "04-testing-and-application",
         "picture",

@@ -59,6 +59,18 @@ def test_a_run_is_used_as_it_was_trained(folder):
     assert np.sum(run.config["transitions"], axis=1) == pytest.approx(np.ones(4))
 
 
+def test_class_weights_change_the_priors_but_not_what_guessing_is_worth(folder):
+    counts = np.bincount(TRN.label)
+    saved("runs/r")
+    assert runs.load("runs/r").config["priors"] == pytest.approx(counts / counts.sum())
+    rarest = int(counts.argmin())
+    metrics = saved("runs/r", class_weight={rarest: 10.0})  # 1 for the others, as Keras has it
+    weighted = counts * np.where(np.arange(len(counts)) == rarest, 10.0, 1.0)
+    assert weighted.argmax() != counts.argmax()
+    assert runs.load("runs/r").config["priors"] == pytest.approx(weighted / weighted.sum())
+    assert metrics["val_majority_share"] == pytest.approx(np.mean(VAL.label == counts.argmax()))
+
+
 def test_a_run_is_replaced_as_a_whole(folder):
     saved("runs/r")
     runs.write_test("runs/r", {"tst_accuracy": 0.9})
