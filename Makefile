@@ -179,9 +179,8 @@ $(SECOND:%=executed/%.ipynb): executed/$(NOTEBOOK_03).ipynb
 $(COMPARED:%=executed/%.ipynb): $(SECOND:%=executed/%.ipynb)
 $(patsubst %,executed/%.ipynb,$(filter 03-training-95%,$(ANSWERS))): $(patsubst %,executed/%.ipynb,$(filter 03-training-91%,$(ANSWERS)))
 
-# a training uses one core: notebooks go two at a time, the long ones first
-reverse = $(if $(1),$(call reverse,$(wordlist 2,$(words $(1)),$(1))) $(firstword $(1)))
-TRAININGS := $(patsubst %,executed/%.ipynb,$(call reverse,$(ANSWERS)) $(NOTEBOOK_03))
+# a training uses one core: notebooks go two at a time
+TRAININGS := $(patsubst %,executed/%.ipynb,$(ANSWERS) $(NOTEBOOK_03))
 notebooks: executed/$(NOTEBOOK_04).ipynb executed/$(NOTEBOOK_05).ipynb ; @:
 
 executed/$(NOTEBOOK_04).ipynb: $(NOTEBOOK_04).ipynb $(TRAININGS) $(EMBEDDINGS)
