@@ -175,9 +175,11 @@ $(foreach answer,$(ANSWERS),$(eval $(call answer_rule,$(answer))))
 # those of 90 and 91); not so 93, which keeps no run
 SECOND := $(filter 03-training-90%,$(ANSWERS))
 COMPARED := $(filter-out 03-training-90% 03-training-93%,$(ANSWERS))
+WEIGHTED := $(filter 03-training-91%,$(ANSWERS))
+ENSEMBLE := $(filter 03-training-95%,$(ANSWERS))
 $(SECOND:%=executed/%.ipynb): executed/$(NOTEBOOK_03).ipynb
 $(COMPARED:%=executed/%.ipynb): $(SECOND:%=executed/%.ipynb)
-$(patsubst %,executed/%.ipynb,$(filter 03-training-95%,$(ANSWERS))): $(patsubst %,executed/%.ipynb,$(filter 03-training-91%,$(ANSWERS)))
+$(ENSEMBLE:%=executed/%.ipynb): $(WEIGHTED:%=executed/%.ipynb)
 
 # a training uses one core: notebooks go two at a time
 TRAININGS := $(patsubst %,executed/%.ipynb,$(ANSWERS) $(NOTEBOOK_03))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from audioseg.smoothing import smooth
-from audioseg.training.scores import frame_scores, macro_f1_error, scores_of
+from audioseg.training.scores import equally_many, frame_scores, macro_f1_error, scores_of
 
 
 def recordings_of(val: Any) -> np.ndarray:
@@ -93,9 +93,9 @@ def val_scores(
         )
     recording = recordings_of(val)
     whole = _confusions(val.label, smoothed, recording, count)
-    short = _confusions(val.label[clips], alone.argmax(axis=1), recording[clips], count)
-    of_class = short.sum(axis=(0, 2))
-    short = short / np.maximum(of_class, 1)[:, None]
+    short = equally_many(
+        _confusions(val.label[clips], alone.argmax(axis=1), recording[clips], count)
+    )
     scores = {}
     for name, confusions in {"smoothed": whole, "short": short}.items():
         found = scores_of(confusions.sum(axis=0))

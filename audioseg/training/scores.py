@@ -100,6 +100,23 @@ def macro_f1_error(confusions: Sequence[np.ndarray], *, draws: int = 400) -> flo
     return float(np.mean(f1, axis=0).std())
 
 
+def equally_many(confusions: np.ndarray) -> np.ndarray:
+    """Weight confusions as if there were equally many frames of each class.
+
+    Parameters
+    ----------
+    confusions : np.ndarray [shape=(..., classes, classes)]
+        One, or one for each recording. Row: the class. Column: what it was taken for.
+
+    Returns
+    -------
+    np.ndarray [shape=(..., classes, classes)]
+        Over all recordings, the row of a class that occurs sums to 1.
+    """
+    of_class = confusions.sum(axis=(*range(confusions.ndim - 2), -1))
+    return confusions / np.maximum(of_class, 1)[:, None]
+
+
 def scores_of(confusion: np.ndarray) -> FrameScores:
     """Compute the scores of a confusion matrix.
 

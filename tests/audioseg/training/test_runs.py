@@ -369,14 +369,17 @@ def test_transitions_do_not_cross_recordings():
 
 
 def test_the_best_is_good_on_whole_recordings_and_on_clips(folder):
-    def with_scores(name, whole, short):
+    def with_scores(name, whole, short, **more):
         saved(f"runs/{name}", built((128,)))
         path = Path("runs") / name / "metrics.json"
         scores = {"val_smoothed_macro_f1": whole, "val_short_macro_f1": short}
-        path.write_text(json.dumps(json.loads(path.read_text()) | scores))
+        path.write_text(json.dumps(json.loads(path.read_text()) | scores | more))
 
     with_scores("whole", 0.97, 0.80)
     with_scores("both", 0.95, 0.90)
     assert runs.best() == "both"
     metrics = json.loads(Path("runs/both/metrics.json").read_text())
     assert 0 <= metrics["val_short_accuracy"] <= 1
+    # neither size nor uncertainty counts, however close the next one is
+    with_scores("large", 0.96, 0.90, network_parameters=10**6, val_score_error=0.5)
+    assert runs.best() == "large"
