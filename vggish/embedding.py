@@ -13,7 +13,7 @@ blocks, and nothing is compiled anew for another length.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from vggish.frontend import (
     log_mel_blocks,
     windows,
 )
-from vggish.graph import Calibrated, check_precision
+from vggish.graph import Calibrated, check_precision, has_openvino
 from vggish.int8 import openvino_chunks
 from vggish.mini.network import WEIGHTS_PATH as MINI_PATH
 from vggish.mini.network import load_mini
@@ -72,8 +72,9 @@ class Embedding:
     Parameters
     ----------
     fast : bool
-        Whether to compute VGGish the fast way (:mod:`vggish.fast`); the plain way
-        (:func:`plain_chunks`) works for every network.
+        Whether to compute float32 the fast way: VGGish as :mod:`vggish.fast` does, others by
+        OpenVINO, where it is installed. The plain way (:func:`plain_chunks`) works for every
+        network.
     calibration_path : str or PathLike, optional
         Where int8 keeps what it found out about the weights, see :mod:`vggish.calibration`.
     """
@@ -209,11 +210,16 @@ class Embedding:
                 if self.precision == "int8"
                 else openvino_chunks(self.model, None, precision="bf16", **options)
                 if self.precision == "bfloat16"
-                else fast_chunks(self.model, **options)
-                if self._fast
-                else plain_chunks(self.model, **options)
+                else self._float32_chunks(options)
             )
         return self._chunk_functions[hop_frames]
+
+    def _float32_chunks(self, options: Mapping[str, int]) -> ChunkFunction:
+        if self._fast and self.model.name == "vggish":
+            return fast_chunks(self.model, **options)
+        if self._fast and has_openvino():  # as exact as TensorFlow, and sooner
+            return openvino_chunks(self.model, None, precision="f32", **options)
+        return plain_chunks(self.model, **options)
 
     @cached_property
     def _calibration(self) -> dict[str, Calibrated]:
@@ -348,7 +354,7 @@ def load_embedding(
         name=name,
         sha256=sha256,
         pca=pca,
-        fast=weights != "mini",
+        fast=True,
         precision=precision,
         batch_size=batch_size,
         calibration_path=calibration_path,

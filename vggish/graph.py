@@ -60,9 +60,14 @@ class Calibrated(NamedTuple):
     rounded: bool
 
 
+def has_openvino() -> bool:
+    """Tell whether OpenVINO is installed."""
+    return openvino is not None
+
+
 def need_openvino() -> None:
     """Raise an error if OpenVINO is not installed."""
-    if openvino is None:
+    if not has_openvino():
         raise PrecisionError(
             "this precision needs OpenVINO, which is not installed: `pip install openvino` "
             "(0.2 GB), or take float32."

@@ -13,9 +13,9 @@ import keras
 import numpy as np
 import pytest
 from networks import frames_of, random_vggish
-from rounding import MARGIN, VGGISH, relative_l2
+from rounding import MARGIN, VGGISH, relative_l2, sums
 
-from vggish import calibration, graph
+from vggish import calibration, embedding, graph
 from vggish.calibration import calibrate, calibration_windows, kept_calibration
 from vggish.embedding import Embedding, load_embedding, plain_chunks
 from vggish.errors import SentenceError
@@ -110,6 +110,18 @@ def test_full_size_is_near():
     assert relative_l2(openvino_chunks(model, calibrated, **options)(frames), plain) < near(
         calibrated
     )
+
+
+@pytest.mark.parametrize(("is_installed", "other_way"), [(True, "plain"), (False, "openvino")])
+def test_mini_in_float32_is_what_keras_computes(mini, is_installed, other_way, monkeypatch):
+    model, _ = mini
+    monkeypatch.setattr(embedding, "has_openvino", lambda: is_installed)
+    monkeypatch.delattr(embedding, f"{other_way}_chunks")
+    frames = frames_of(12, 64)
+    plain = plain_chunks(model, hop_frames=12, batch_size=64)(frames)
+    lengths = [np.prod(layer.kernel.shape[:-1]) for layer in model.layers if layer.weights]
+    of_a_mean = 6 * 4
+    assert relative_l2(load_embedding("mini").embed(frames), plain) < sums(lengths, of_a_mean)
 
 
 def test_mini_is_near(mini):
