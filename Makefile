@@ -181,8 +181,8 @@ $(SECOND:%=executed/%.ipynb): executed/$(NOTEBOOK_03).ipynb
 $(COMPARED:%=executed/%.ipynb): $(SECOND:%=executed/%.ipynb)
 $(ENSEMBLE:%=executed/%.ipynb): $(WEIGHTED:%=executed/%.ipynb)
 
-# a training uses one core: notebooks go two at a time. Beside 90, which the others wait for, there
-# is 05; beside 04, which waits for all runs, there is 93, which keeps none
+# a training uses one core: notebooks go two at a time. The base and then 90, for which the others
+# wait, leave a core to 05; 04, which waits for all runs, leaves one to 93, which keeps none
 LEAK := $(filter 03-training-93%,$(ANSWERS))
 RUNS := $(patsubst %,executed/%.ipynb,$(filter-out $(LEAK),$(ANSWERS)) $(NOTEBOOK_03))
 $(LEAK:%=executed/%.ipynb): | $(RUNS)

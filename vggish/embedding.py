@@ -13,7 +13,7 @@ blocks, and nothing is compiled anew for another length.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -204,17 +204,16 @@ class Embedding:
 
     def _chunk_function(self, hop_frames: int) -> ChunkFunction:
         if hop_frames not in self._chunk_functions:
-            options = {"hop_frames": hop_frames, "batch_size": self.batch_size}
-            self._chunk_functions[hop_frames] = (
-                openvino_chunks(self.model, self._calibration, precision="f32", **options)
-                if self.precision == "int8"
-                else openvino_chunks(self.model, None, precision="bf16", **options)
-                if self.precision == "bfloat16"
-                else self._float32_chunks(options)
+            self._chunk_functions[hop_frames] = self._new_chunk_function(
+                hop_frames=hop_frames, batch_size=self.batch_size
             )
         return self._chunk_functions[hop_frames]
 
-    def _float32_chunks(self, options: Mapping[str, int]) -> ChunkFunction:
+    def _new_chunk_function(self, **options: int) -> ChunkFunction:
+        if self.precision == "int8":
+            return openvino_chunks(self.model, self._calibration, precision="f32", **options)
+        if self.precision == "bfloat16":
+            return openvino_chunks(self.model, None, precision="bf16", **options)
         if self._fast and self.model.name == "vggish":
             return fast_chunks(self.model, **options)
         if self._fast and has_openvino():  # as exact as TensorFlow, and sooner

@@ -12,8 +12,9 @@ float32, so the arithmetic that :mod:`vggish.fast` leaves takes a quarter of its
   :mod:`vggish.calibration`. The first convolution (it has one channel, and takes no time) and the
   last layer stay in float32, and so does what goes into the last.
 
-In bfloat16, the same graph without rounding is worth it only where the processor convolves at least
-1.5 times as fast in it as in float32 (:func:`vggish.graph.bfloat16_gain`).
+Without rounding, the same graphs compute `mini` in float32, sooner than TensorFlow does. In
+bfloat16 they are worth it only where the processor convolves at least 1.5 times as fast in it as
+in float32 (:func:`vggish.graph.bfloat16_gain`).
 """
 
 from __future__ import annotations
