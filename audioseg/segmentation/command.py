@@ -148,6 +148,8 @@ def run(options: argparse.Namespace) -> int:
             print(f"  note: {sentence}.")
         if result.cancelled:
             print("  its channels cancel each other (opposite phase): this is the louder one.")
+        if result.padded:
+            print(f"  note: it is {segments.TOO_SHORT}.")
         if result.broken:
             broken += 1
             print(f"error: {result.broken}", file=sys.stderr)

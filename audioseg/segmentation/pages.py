@@ -8,7 +8,7 @@ from pathlib import Path
 
 import feat_ext
 from audioseg.segmentation.label_files import sureness
-from audioseg.segmentation.segments import Segmentation
+from audioseg.segmentation.segments import TOO_SHORT, Segmentation
 from audioseg.show import report
 
 write_index = report.write_index
@@ -73,4 +73,6 @@ def note_on(recording: str | os.PathLike, result: Segmentation) -> str:
     notes = [result.broken.replace(os.fspath(recording), Path(recording).name)]
     if result.cancelled:
         notes.append("The channels cancel each other (opposite phase): the louder one was taken.")
+    if result.padded:
+        notes.append(f"The recording is {TOO_SHORT}.")
     return " ".join(filter(None, notes))

@@ -19,6 +19,12 @@ if TYPE_CHECKING:  # importing these takes seconds
     from vggish.embedding import Embedding
 
 
+TOO_SHORT = (
+    f"shorter than a window ({feat_ext.WINDOW_SAMPLES / feat_ext.SAMPLE_RATE:g} s), which its "
+    "mirror image fills: do not rely on the answer"
+)
+
+
 class SegmentationError(CourseError):
     """A recording cannot be segmented; one sentence says what to do."""
 
@@ -47,6 +53,8 @@ class Segmentation(NamedTuple):
         comes before.
     cancelled : bool
         Whether its channels cancel each other somewhere; the louder one is taken there.
+    padded : bool
+        Whether it is shorter than one window, which its mirror image then fills.
     """
 
     name: str
@@ -58,6 +66,7 @@ class Segmentation(NamedTuple):
     classes: Classes = COURSE
     broken: str = ""
     cancelled: bool = False
+    padded: bool = False
 
 
 def embedding_for(run: Run, weights: str | os.PathLike | None = None) -> Embedding:
@@ -205,6 +214,7 @@ def segment(
         Classes.of(run.config),
         broken,
         findings.cancelled,
+        stream.padded,
     )
 
 

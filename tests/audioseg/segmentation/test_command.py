@@ -188,6 +188,16 @@ def test_what_is_there_in_part_has_not_failed(tmp_path, monkeypatch, capsys):
     assert said.endswith("error: 1 of 3 recordings failed, 1 of 3 are there in part.\n")
 
 
+@pytest.mark.parametrize(("seconds", "said"), [(0.1, True), (0.9, True), (0.975, False)])
+def test_what_is_shorter_than_a_window_is_pointed_out(tmp_path, monkeypatch, capsys, seconds, said):
+    ready(tmp_path, monkeypatch)
+    write_recording(tmp_path / "tapes" / "short.wav", seconds)
+    assert main(["segment", "tapes", "--html"]) == 0
+    assert ("shorter than a window (0.975 s)" in capsys.readouterr().out) == said
+    page = (tmp_path / "segmented" / "short.html").read_text(encoding="utf-8")
+    assert ("shorter than a window (0.975 s)" in page) == said
+
+
 @pytest.mark.parametrize(("accuracy", "said"), [(0.687, True), (0.7, False)])
 def test_a_run_that_only_guesses_is_pointed_out(tmp_path, monkeypatch, capsys, accuracy, said):
     ready(tmp_path, monkeypatch, "a.wav")
