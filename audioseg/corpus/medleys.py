@@ -1,7 +1,8 @@
 """Recordings of what there is little of: people who sing alone, by turns with noise.
 
-The noise is everyday sounds, field recordings and loud rushes. The medleys come in addition to the
-recordings of :mod:`audioseg.corpus.plan`. So another source of these kinds changes nothing else.
+The noise is everyday sounds, field recordings and loud rushes. The medleys come in
+addition to the recordings of :mod:`audioseg.corpus.plan`. So another source of these kinds changes
+nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from audioseg.corpus.sound import CODECS, CorpusError
 from audioseg.corpus.sources import MEDLEY_KINDS
 from vggish.frontend import SAMPLE_RATE
 
-MEDLEYS, MEDLEY_SECONDS = 10, 120.0
+MEDLEYS, MEDLEY_SECONDS = 13, 120.0
 STREAM = 1_000  # of random numbers; those of the recordings of the plan are numbered from 0
 NOISES = ("sounds", "ambience", "sounds", "ambience", "loud")  # one after the other
 MOST = {"sounds": 3, "ambience": 1}  # in a segment
@@ -33,7 +34,7 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
     split : str
         TRN, VAL or TST.
     sources : sequence of mapping
-        Those of the kinds ``singing``, ``sounds`` and ``ambience`` are used: ``path``, ``group``.
+        Those of :data:`~audioseg.corpus.sources.MEDLEY_KINDS` are used: ``path``, ``group``.
     seed : int
         Same seed, same plan.
 
@@ -66,7 +67,7 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
         recording = {
             "recording": f"{split.lower()}-medley-{index + 1}",
             "split": split,
-            "seed": [seed, number, STREAM, index],
+            "seed": [seed, number, STREAM, index + 1],  # 0 would be the stream of this plan
             "floor_db": round(rng.uniform(*plan.FLOOR_DB), 2),
             "gain_db": round(rng.uniform(*plan.GAIN_DB), 2),
             "narrow_hertz": plan.draw_narrow(rng, 0.25),

@@ -23,6 +23,7 @@ KEYS = (  # major, minor
 )
 BEATS_SECONDS = np.linspace(0.4, 0.9, 251)  # faster and slower ones are halves and doubles
 TAPE_SPEEDS, PAUSE_SECONDS = (0.8, 1.25), (0.05, 0.4)  # of recordings
+SHORTEST_SUNG = SAMPLE_RATE // 4  # of a song that begins anywhere
 CHROMA_WINDOW, ONSET_HOP, BEAT_PLACES = 4096, 256, 24
 
 
@@ -142,7 +143,7 @@ def play(song: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         sung = scipy.signal.resample(song, max(1, int(len(song) / rng.uniform(*TAPE_SPEEDS))))
         sung = sung / max(np.sqrt(np.mean(np.square(sung, dtype=float))), 1e-4)
         if not at:  # not all begins with a first syllable
-            sung = sung[rng.integers(len(sung)) :]
+            sung = sung[rng.integers(max(1, len(sung) - SHORTEST_SUNG)) :]
         heard = sung[: count - at]
         played[at : at + len(heard)] = heard
         at += len(sung) + int(rng.uniform(*PAUSE_SECONDS) * SAMPLE_RATE)
