@@ -22,6 +22,7 @@ import keras
 import numpy as np
 
 from vggish.errors import SentenceError
+from vggish.frontend import LOG_OFFSET
 
 try:
     import openvino
@@ -209,6 +210,15 @@ def reshape(signal: openvino.Node, *shape: int) -> openvino.Node:
 def transpose(signal: openvino.Node, *axes: int) -> openvino.Node:
     """Return the signal with its axes in another order."""
     return ops.transpose(signal, constant(axes, np.int64))
+
+
+def amplified(signal: openvino.Node, quiet: float, most_gain: float) -> openvino.Node:
+    """Return log-mel windows (n, 1, 96, 64) as :class:`vggish.mini.network.Amplify` does."""
+    offset = constant(LOG_OFFSET)
+    bands = ops.relu(ops.subtract(ops.exp(signal), offset))
+    power = ops.reduce_mean(ops.multiply(bands, bands), constant([2, 3], np.int64), True)
+    level = ops.clamp(ops.sqrt(power), quiet / most_gain, quiet)
+    return ops.log(ops.add(ops.multiply(ops.divide(constant(quiet), level), bands), offset))
 
 
 def pool(signal: openvino.Node, *, rows: int = 2, step: int | None = None) -> openvino.Node:

@@ -31,6 +31,7 @@ from vggish.graph import (
     Calibrated,
     Layers,
     PrecisionError,
+    amplified,
     compiled,
     constant,
     flattened,
@@ -43,6 +44,7 @@ from vggish.graph import (
     same_padding,
     transpose,
 )
+from vggish.mini.network import Amplify
 from vggish.network import DENSE_LAYERS
 
 
@@ -148,6 +150,8 @@ def plain_network(model: keras.Model, layers: Layers, *, count: int) -> openvino
     signal, order, before = reshape(cut, count, 1, WINDOW_FRAMES, MEL_BANDS), None, ""
     for layer in model.layers[1:]:
         match layer:
+            case Amplify():
+                signal = amplified(signal, layer.quiet, layer.most_gain)
             case keras.layers.Rescaling():
                 scaled = ops.multiply(signal, constant(layer.scale))
                 signal = ops.add(scaled, constant(layer.offset))

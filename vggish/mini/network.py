@@ -15,13 +15,17 @@ import numpy as np
 from keras import layers
 
 from vggish import EMBEDDING_SIZE
-from vggish.frontend import MEL_BANDS, WINDOW_FRAMES
+from vggish.frontend import LOG_OFFSET, MEL_BANDS, WINDOW_FRAMES
 from vggish.weights import WeightsError
 
 WEIGHTS_PATH = Path(__file__).with_name("mini.npz")
 # mean and standard deviation of log-mel values over the bank, rounded
 LOG_MEL_MEAN, LOG_MEL_STD = -1.7, 1.8
 PCA_KEYS = ("pca_eigen_vectors", "pca_means")
+AMPLIFY_KEY = "amplify"
+# of :class:`Amplify`: from -34.5 dBFS down to -54.5 the level makes no difference. What is fainter
+# is a pause, and stays faint
+QUIET, MOST_GAIN = 0.5, 10.0
 
 # (name, filters, kernel, stride). Plain convolutions, few and wide: on a CPU they run several
 # times faster for their arithmetic than the depthwise ones of mobile networks. The two strides
@@ -36,7 +40,39 @@ CONVOLUTIONS = (
 )
 
 
-def build_mini(*, batch_norm: bool = False, precision: str = "float32") -> keras.Model:
+class Amplify(layers.Layer):
+    """Amplifies quiet windows, each as a whole, so that they are the same at any level.
+
+    The logarithm of a log-mel spectrogram has an offset, 0.01, in which quiet sounds drown: the
+    same music is one spectrogram at -20 dBFS, and another at -40.
+
+    Parameters
+    ----------
+    quiet : float
+        Windows whose mel bands have a root mean square below it are amplified to it.
+    most_gain : float
+        But no more than this many times.
+    """
+
+    def __init__(self, quiet: float, most_gain: float, **options):
+        super().__init__(**options)
+        self.quiet, self.most_gain = quiet, most_gain
+
+    def call(self, log_mel):
+        """Return log-mel windows (n, 96, 64)."""
+        bands = keras.ops.maximum(keras.ops.exp(log_mel) - LOG_OFFSET, 0.0)
+        power = keras.ops.mean(keras.ops.square(bands), axis=(1, 2), keepdims=True)
+        level = keras.ops.clip(keras.ops.sqrt(power), self.quiet / self.most_gain, self.quiet)
+        return keras.ops.log(self.quiet / level * bands + LOG_OFFSET)
+
+
+def build_mini(
+    *,
+    batch_norm: bool = False,
+    precision: str = "float32",
+    quiet: float = QUIET,
+    most_gain: float = MOST_GAIN,
+) -> keras.Model:
     """Build the network with random weights.
 
     Parameters
@@ -46,6 +82,8 @@ def build_mini(*, batch_norm: bool = False, precision: str = "float32") -> keras
         have them folded into the convolutions.
     precision : str
         Keras's dtype policy of the convolutions; the embedding itself is always float32.
+    quiet, most_gain : float
+        Of :class:`Amplify`.
 
     Returns
     -------
@@ -54,7 +92,8 @@ def build_mini(*, batch_norm: bool = False, precision: str = "float32") -> keras
         (n, 128).
     """
     inputs = keras.Input((WINDOW_FRAMES, MEL_BANDS), name="log_mel")
-    x = layers.Rescaling(1 / LOG_MEL_STD, -LOG_MEL_MEAN / LOG_MEL_STD, name="standardize")(inputs)
+    x = Amplify(quiet, most_gain, name="amplify")(inputs)
+    x = layers.Rescaling(1 / LOG_MEL_STD, -LOG_MEL_MEAN / LOG_MEL_STD, name="standardize")(x)
     x = layers.Reshape((WINDOW_FRAMES, MEL_BANDS, 1), name="channel")(x)
     for name, filters, kernel, stride in CONVOLUTIONS:
         x = layers.Conv2D(
@@ -85,9 +124,10 @@ def fold_batch_norm(model: keras.Model) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to np.ndarray
-        ``<layer>/kernel`` and ``<layer>/bias``, float32.
+        ``<layer>/kernel`` and ``<layer>/bias``, float32, and what :class:`Amplify` goes by.
     """
-    weights = {}
+    amplify = model.get_layer("amplify")
+    weights = {AMPLIFY_KEY: np.array([amplify.quiet, amplify.most_gain], np.float32)}
     for name, *_ in CONVOLUTIONS:
         (kernel,) = model.get_layer(name).get_weights()
         norm = model.get_layer(f"{name}_norm")
@@ -106,7 +146,11 @@ def _read(path: str | os.PathLike) -> dict[str, np.ndarray]:
         f"{layer.name}/{kind}": tuple(value.shape)
         for layer in build_mini().layers
         for kind, value in zip(("kernel", "bias"), layer.weights, strict=False)
-    } | dict(zip(PCA_KEYS, ((EMBEDDING_SIZE, EMBEDDING_SIZE), (EMBEDDING_SIZE,)), strict=True))
+    }
+    expected |= dict(
+        zip(PCA_KEYS, ((EMBEDDING_SIZE, EMBEDDING_SIZE), (EMBEDDING_SIZE,)), strict=True)
+    )
+    expected[AMPLIFY_KEY] = (2,)
     try:
         # a pickle in an npz runs code of whoever made it
         with np.load(path, allow_pickle=False) as file:
@@ -134,7 +178,8 @@ def _read(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 def with_weights(arrays: dict[str, np.ndarray]) -> keras.Model:
     """Build the network with weights as :func:`fold_batch_norm` names them."""
-    model = build_mini()
+    quiet, most_gain = (float(value) for value in arrays[AMPLIFY_KEY])
+    model = build_mini(quiet=quiet, most_gain=most_gain)
     for layer in model.layers:
         if layer.weights:
             layer.set_weights([arrays[f"{layer.name}/kernel"], arrays[f"{layer.name}/bias"]])

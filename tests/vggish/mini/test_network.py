@@ -85,6 +85,33 @@ def test_clipped_noise_is_finite(model):
     assert np.isfinite(embed(model, np.sign(noise(0)))).all()
 
 
+def at(dbfs, waveform):
+    return waveform * 10 ** (dbfs / 20) / np.sqrt(np.mean(waveform**2))
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("sound", [chord(220) + noise(5), noise(1)])
+def test_the_level_of_a_quiet_sound_makes_no_difference(model, sound):
+    reference = embed(model, at(-41, sound))
+    for dbfs in (-45, -50):
+        # the rounding of the spectrogram is amplified, too
+        assert relative_l2(embed(model, at(dbfs, sound)), reference) < ROUNDING * mini.MOST_GAIN
+    assert relative_l2(embed(model, at(-20, sound)), reference) > 0.05
+
+
+@pytest.mark.numeric
+def test_quiet_windows_are_amplified_and_others_are_not(model):
+    layer = model.get_layer("amplify")
+    for dbfs, gain in ((-80, 10), (-60, 10), (-45, None), (-25, 1), (-3, 1)):
+        given = windows(log_mel(at(dbfs, noise(2)))).astype(float)
+        bands = np.exp(given) - 0.01
+        level = np.sqrt(np.mean(bands**2, axis=(1, 2), keepdims=True))
+        expected = np.log(bands * (gain or 0.5 / level) + 0.01)
+        # exp and log round by a few units in the last place; what is below 0.01 is amplified
+        bound = 10 * mini.MOST_GAIN * np.finfo(np.float32).eps
+        np.testing.assert_allclose(layer(given.astype(np.float32)), expected, rtol=0, atol=bound)
+
+
 @pytest.mark.numeric
 def test_tones_lie_apart_from_noise(model):
     tones = [embed(model, chord(f)).mean(0) for f in (196, 262, 330)]
