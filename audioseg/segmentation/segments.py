@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ import feat_ext
 from audioseg.errors import CourseError
 from audioseg.labels import COURSE, Classes, Segment, segments_from_frames
 from audioseg.smoothing import smooth
+from vggish.frontend import WINDOW_SAMPLES
 
 if TYPE_CHECKING:  # importing these takes seconds
     from audioseg.training.runs import Run
@@ -23,6 +24,9 @@ TOO_SHORT = (
     f"shorter than a window ({feat_ext.WINDOW_SAMPLES / feat_ext.SAMPLE_RATE:g} s), which its "
     "mirror image fills: do not rely on the answer"
 )
+# a recording of one window has no neighbours that say the same: it is heard 6 % slower and faster
+# as well
+OTHER_SPEEDS = (15 / 16, 17 / 16)
 
 
 class SegmentationError(CourseError):
@@ -159,7 +163,9 @@ def segment(
     """Segment a recording.
 
     The audio is read, embedded and released block by block; 128 bytes a window stay, 4 MB an hour.
-    A recording that is damaged or breaks off is segmented as far as it can be read.
+    A recording that is damaged or breaks off is segmented as far as it can be read. A recording of
+    one window (up to 1.09 s) is also heard 6 % slower and 6 % faster: its probabilities are the
+    mean of the three.
 
     Parameters
     ----------
@@ -187,19 +193,29 @@ def segment(
     """
     from audioseg import audio
     from audioseg.training.context import probabilities
+    from vggish.resample import resample
 
     hop_seconds = run.config["hop_seconds"]
     findings = audio.Findings()
-    blocks = audio.read_16k_blocks(path, findings=findings)
-    stream = embedding.stream(blocks, feat_ext.hop_frames_of(hop_seconds))
+    first: list[np.ndarray] = []
+    blocks = _keeping(first, audio.read_16k_blocks(path, findings=findings))
+    hop_frames = feat_ext.hop_frames_of(hop_seconds)
+    stream = embedding.stream(blocks, hop_frames)
+    as_trained = (lambda e: e) if run.config["input"] == "embedding" else embedding.quantize
     parts, samples = [], 0
     for chunk in stream:
-        floats = run.config["input"] == "embedding"
-        parts.append(chunk if floats else embedding.quantize(chunk))
+        parts.append(as_trained(chunk))
         progress((stream.samples - samples) / audio.SAMPLE_RATE)
         samples = stream.samples
     seconds = stream.samples / audio.SAMPLE_RATE
     answer = probabilities(run.network, np.concatenate(parts))
+    if stream.windows == 1:
+        whole, heard = np.concatenate(first), [answer]
+        for speed in OTHER_SPEEDS:
+            again = resample(whole, round(speed * audio.SAMPLE_RATE), audio.SAMPLE_RATE)
+            (window, *_) = np.concatenate([*embedding.stream([again], hop_frames)])
+            heard.append(probabilities(run.network, as_trained(window[None])))
+        answer = np.mean(heard, axis=0)
     labels, track = track_of(answer, run.config, seconds, method=method, **options)
     broken = ""
     if findings.broken:
@@ -216,6 +232,16 @@ def segment(
         findings.cancelled,
         stream.padded,
     )
+
+
+def _keeping(first: list[np.ndarray], blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Pass blocks on, and keep those in which a second window would begin."""
+    kept = 0
+    for block in blocks:
+        if kept < 2 * WINDOW_SAMPLES:
+            first.append(block)
+            kept += len(block)
+        yield block
 
 
 def shares(track: Sequence[Segment], classes: Sequence[str]) -> dict[str, float]:
