@@ -185,6 +185,7 @@ $(ENSEMBLE:%=executed/%.ipynb): $(WEIGHTED:%=executed/%.ipynb)
 # wait, leave a core to 05; the last of the runs, for which 04 waits, to 93, which keeps none
 LEAK := $(filter 03-training-93%,$(ANSWERS))
 RUNS := $(patsubst %,executed/%.ipynb,$(filter-out $(LEAK),$(ANSWERS)) $(NOTEBOOK_03))
+$(LEAK:%=executed/%.ipynb): | $(ENSEMBLE:%=executed/%.ipynb)
 notebooks: executed/$(NOTEBOOK_05).ipynb executed/$(NOTEBOOK_04).ipynb $(LEAK:%=executed/%.ipynb) ; @:
 
 executed/$(NOTEBOOK_04).ipynb: $(NOTEBOOK_04).ipynb $(RUNS) $(EMBEDDINGS)
