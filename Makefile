@@ -182,7 +182,8 @@ $(COMPARED:%=executed/%.ipynb): $(SECOND:%=executed/%.ipynb)
 $(ENSEMBLE:%=executed/%.ipynb): $(WEIGHTED:%=executed/%.ipynb)
 
 # a training uses one core: notebooks go two at a time. The base and then 90, for which the others
-# wait, leave a core to 05; the last of the runs, for which 04 waits, to 93, which keeps none
+# wait, leave a core to 05; 94, the longest, for which 04 waits, to 93, which keeps no run and so
+# can come after 95
 LEAK := $(filter 03-training-93%,$(ANSWERS))
 RUNS := $(patsubst %,executed/%.ipynb,$(filter-out $(LEAK),$(ANSWERS)) $(NOTEBOOK_03))
 $(LEAK:%=executed/%.ipynb): | $(ENSEMBLE:%=executed/%.ipynb)

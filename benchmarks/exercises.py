@@ -80,7 +80,9 @@ VARIANTS = {
     "91 square roots": (WEIGHTED, {f"dict(enumerate({WEIGHTS}": f"dict(enumerate(({WEIGHTS}",
                                    '["TRN"], 1))))': '["TRN"], 1))) ** 0.5))'}),
     **{f"92 REACH = {n}": (VOTING, {"REACH = 4": f"REACH = {n}"}) for n in (0, 2, 4, 8, 16)},
-    "92 side by side": (VOTING, {VOTES: SIDE_BY_SIDE, EACH: f"{FLAT}\n{EACH}"}),
+    "92 side by side": (VOTING, {VOTES: SIDE_BY_SIDE, EACH: f"{FLAT}\n{EACH}",
+                                 "keras.layers.SpatialDropout1D(DROPOUT)(x)":
+                                 "keras.layers.Dropout(DROPOUT)(x)"}),
     **{f"93 {n} units": (LEAK, {UNITS: f"HIDDEN_UNITS = {n}"}) for n in (8, 32, 128, 512)},
     "93 by recording": (LEAK, BY_RECORDING),
     "94 as it comes": (SEQUENCE, {}),

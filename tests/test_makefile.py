@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE, ANSWER = "03-training-00-keras_2mlp_clsw0", "03-training-90-explaining_0687"
-LEAK = "03-training-93-the_leak"
+LEAK, ENSEMBLE = "03-training-93-the_leak", "03-training-95-keras_10x2mlp_clsw1"
 FIRST = "01-data-acquisition-analysis-splitting"
 SCRIPT = "02-feature-extraction-vggish_embedding.py"
 LAST = ["04-testing-and-application", "05-your-own-problem"]
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(
 def made(tmp_path):
     """Return a function that runs `make tutorial` and says what that ran."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    notebooks = [f"{name}.ipynb" for name in (FIRST, BASE, ANSWER, LEAK, *LAST)]
+    notebooks = [f"{name}.ipynb" for name in (FIRST, BASE, ANSWER, LEAK, ENSEMBLE, *LAST)]
     code = ["audioseg/labels.py", "audioseg/audio.py", "audioseg/decoding.py", "feat_ext.py",
             "vggish/mini/singing.py", "vggish/mini/voice.py", "data/sources.csv", SCRIPT,
             "vggish/fast.py", "requirements.txt", "pyproject.toml"]  # fmt: skip
@@ -70,10 +70,11 @@ def made(tmp_path):
 def test_nothing_is_run_twice(made):
     ran = made()
     assert ran[:2] == [FIRST, "02"]
-    in_order = [FIRST, "02", BASE, ANSWER, LAST[0]]
+    in_order = [FIRST, "02", BASE, ANSWER, ENSEMBLE, LAST[0]]
     assert [name for name in ran if name not in (LEAK, LAST[1])] == in_order
     assert ran.count(LAST[1]) == ran.count(LEAK) == 1
     assert ran.index(LAST[1]) < ran.index(ANSWER)  # beside the base
+    assert ran.index(LEAK) > ran.index(ENSEMBLE)  # beside 94 or 04
     assert made() == []
     assert (made.folder / "librosa").read_text() == "compiled\n"
 
@@ -88,7 +89,7 @@ def test_trainings_take_a_thread_each(made):
     made()
     lines = (made.folder / "threads").read_text().split("\n")[:-1]
     alone = [line.split(".")[0] for line in lines if line.endswith(" 1")]
-    assert sorted(alone) == [BASE, ANSWER, LEAK]
+    assert sorted(alone) == [BASE, ANSWER, LEAK, ENSEMBLE]
 
 
 def test_records_that_stay_train_nothing_again(made):
@@ -99,7 +100,7 @@ def test_records_that_stay_train_nothing_again(made):
 
 def test_what_changed_is_run_again_and_what_reads_it(made):
     made()
-    assert made(f"{ANSWER}.ipynb") == [ANSWER, LAST[0]]
+    assert made(f"{ANSWER}.ipynb") == [ANSWER, ENSEMBLE, LAST[0]]
     assert made(f"{LEAK}.ipynb") == [LEAK]
 
 
@@ -108,7 +109,9 @@ def test_records_are_made_anew_for_other_weights_only(made):
     assert made("feat_ext.py") == ["02"]
     ran = made("vggish/fast.py")
     assert ran[0] == "02 --overwrite"
-    assert sorted(ran[1:]) == sorted([BASE, ANSWER, LEAK, *LAST])  # all that embeddings go into
+    assert sorted(ran[1:]) == sorted(
+        [BASE, ANSWER, LEAK, ENSEMBLE, *LAST]
+    )  # all that embeddings go into
 
 
 def test_records_that_are_gone_are_made_again_from_what_there_is(made):

@@ -1,8 +1,7 @@
 """Recordings of what there is little of: people who sing alone, by turns with noise.
 
-The noise is everyday sounds, field recordings and loud rushes. The medleys come in
-addition to the recordings of :mod:`audioseg.corpus.plan`. So another source of these kinds changes
-nothing else.
+The noise is everyday sounds, field recordings and loud rushes. The medleys come in addition to the
+recordings of :mod:`audioseg.corpus.plan`. So another source of these kinds changes nothing else.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ KEYS = (  # major, minor
 )
 BEATS_SECONDS = np.linspace(0.4, 0.9, 251)  # faster and slower ones are halves and doubles
 TAPE_SPEEDS, PAUSE_SECONDS = (0.8, 1.25), (0.05, 0.4)  # of recordings
-SHORTEST_SUNG = SAMPLE_RATE // 4  # of a song that begins anywhere
+# of a song that begins anywhere: less of a voice cannot be told from a click
+SHORTEST_SUNG = SAMPLE_RATE // 4
 CHROMA_WINDOW, ONSET_HOP, BEAT_PLACES = 4096, 256, 24
 
 
@@ -123,7 +124,7 @@ def sing_over(
 def play(song: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Play a recording of singing again and again, each time at another tape speed.
 
-    The first time it begins anywhere.
+    The first time it begins anywhere but in its last quarter of a second.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +13,6 @@ import feat_ext
 from audioseg.errors import CourseError
 from audioseg.labels import COURSE, Classes, Segment, segments_from_frames
 from audioseg.smoothing import smooth
-from vggish.frontend import WINDOW_SAMPLES
 
 if TYPE_CHECKING:  # importing these takes seconds
     from audioseg.training.runs import Run
@@ -24,8 +23,8 @@ TOO_SHORT = (
     f"shorter than a window ({feat_ext.WINDOW_SAMPLES / feat_ext.SAMPLE_RATE:g} s), which its "
     "mirror image fills: do not rely on the answer"
 )
-# a recording of one whole window has no neighbours that say the same: it is heard 6 % slower and
-# faster as well
+# a recording of one window has no neighbours that say the same: it is heard 6 % slower and faster
+# as well, as from a tape. What is shorter than a window holds too little for that
 OTHER_SPEEDS = (15 / 16, 17 / 16)
 
 
@@ -45,7 +44,7 @@ class Segmentation(NamedTuple):
     hop_seconds : float
         From one frame to the next.
     probabilities : np.ndarray [shape=(n, classes)]
-        Of each frame, as the network gave them.
+        Of each frame, by the network.
     labels : np.ndarray [shape=(n,)]
         The class of each frame, smoothed.
     track : list of Segment
@@ -164,8 +163,8 @@ def segment(
 
     The audio is read, embedded and released block by block; 128 bytes a window stay, 4 MB an hour.
     A recording that is damaged or breaks off is segmented as far as it can be read. A recording of
-    one whole window (0.975 to 1.09 s) is also heard 6 % slower and 6 % faster: its probabilities
-    are the mean of the three.
+    one whole window is also heard 6 % slower and 6 % faster: its probabilities are the mean of the
+    three.
 
     Parameters
     ----------
@@ -197,8 +196,7 @@ def segment(
 
     hop_seconds = run.config["hop_seconds"]
     findings = audio.Findings()
-    first: list[np.ndarray] = []
-    blocks = _keeping(first, audio.read_16k_blocks(path, findings=findings))
+    blocks = audio.read_16k_blocks(path, findings=findings)
     hop_frames = feat_ext.hop_frames_of(hop_seconds)
     stream = embedding.stream(blocks, hop_frames)
     as_trained = (lambda e: e) if run.config["input"] == "embedding" else embedding.quantize
@@ -209,12 +207,13 @@ def segment(
         samples = stream.samples
     seconds = stream.samples / audio.SAMPLE_RATE
     answer = probabilities(run.network, np.concatenate(parts))
-    if stream.windows == 1 and stream.samples >= WINDOW_SAMPLES:
-        whole, heard = np.concatenate(first), [answer]
+    if stream.windows == 1 and not stream.padded:
+        whole = np.concatenate([*audio.read_16k_blocks(path, findings=audio.Findings())])
+        heard = [answer]
         for speed in OTHER_SPEEDS:
             again = resample(whole, round(speed * audio.SAMPLE_RATE), audio.SAMPLE_RATE)
-            (window, *_) = np.concatenate([*embedding.stream([again], hop_frames)])
-            heard.append(probabilities(run.network, as_trained(window[None])))
+            window = next(iter(embedding.stream([again], hop_frames)))[:1]
+            heard.append(probabilities(run.network, as_trained(window)))
         answer = np.mean(heard, axis=0)
     labels, track = track_of(answer, run.config, seconds, method=method, **options)
     broken = ""
@@ -232,16 +231,6 @@ def segment(
         findings.cancelled,
         stream.padded,
     )
-
-
-def _keeping(first: list[np.ndarray], blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Pass blocks on, and keep those in which a second window would begin."""
-    kept = 0
-    for block in blocks:
-        if kept < 2 * WINDOW_SAMPLES:
-            first.append(block)
-            kept += len(block)
-        yield block
 
 
 def shares(track: Sequence[Segment], classes: Sequence[str]) -> dict[str, float]:

@@ -124,8 +124,9 @@ def _each(recording: np.ndarray) -> list[np.ndarray]:
 def val_score(metrics: Mapping[str, Any]) -> float:
     """Return what runs are compared by: the mean macro F1 of whole recordings and of clips of 1 s.
 
-    Both are what ``audioseg segment`` would answer: whole recordings smoothed, clips of a single
-    window as the network says. Older runs have neither; theirs is the macro F1 of frames.
+    Whole recordings are smoothed as ``audioseg segment`` does it; clips of a single window get what
+    the network says (at one speed; the command takes the mean of three). Older runs have neither;
+    theirs is the macro F1 of frames.
     """
     whole = metrics.get("val_smoothed_macro_f1", metrics["val_macro_f1"])
     return (whole + metrics.get("val_short_macro_f1", whole)) / 2

@@ -22,9 +22,10 @@ WEIGHTS_PATH = Path(__file__).with_name("mini.npz")
 # mean and standard deviation of log-mel values over the bank, rounded
 LOG_MEL_MEAN, LOG_MEL_STD = -1.7, 1.8
 PCA_KEYS = ("pca_eigen_vectors", "pca_means")
+# of :class:`Amplify`; with the weights, so that another choice changes the hash of the file, and
+# its embeddings are not mixed with those that are there
 AMPLIFY_KEY = "amplify"
-# of :class:`Amplify`: from -34.5 dBFS down to -54.5 the level makes no difference. What is fainter
-# is a pause, and stays faint
+# speech and music are quiet from about -34 dBFS down; what is fainter than -54 is a pause
 QUIET, MOST_GAIN = 0.5, 10.0
 
 # (name, filters, kernel, stride). Plain convolutions, few and wide: on a CPU they run several
@@ -41,7 +42,7 @@ CONVOLUTIONS = (
 
 
 class Amplify(layers.Layer):
-    """Amplifies quiet windows, each as a whole, so that they are the same at any level.
+    """Amplifies quiet windows, each as a whole, so that over 20 dB they are the same at any level.
 
     The logarithm of a log-mel spectrogram has an offset, 0.01, in which quiet sounds drown: the
     same music is one spectrogram at -20 dBFS, and another at -40.

@@ -26,7 +26,7 @@ LIVELINESS = {"lively": 0.4, "shouted": 0.25, "laughing": 0.2, "whispered": 0.15
 
 
 class Voice(NamedTuple):
-    """WORLD's analysis of speech, every 10 ms.
+    """WORLD's analysis of speech, every 10 ms (of breath every 20 ms, and between them the mean).
 
     ``pitch`` (frames,) in hertz, 0 where there is none; ``envelope`` (frames, bins) of powers;
     ``breath`` (frames, bins), the share of noise in each bin, 0 to 1.

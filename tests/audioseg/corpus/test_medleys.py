@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from audioseg.corpus import singing, sound
+from audioseg.corpus import plan, singing, sound
 from audioseg.corpus.medleys import (
     LOUD_DBFS,
     MEDLEY_SECONDS,
     MEDLEYS,
     MOST,
     NOISES,
+    STREAM,
     plan_medleys,
 )
 from audioseg.corpus.sound import CorpusError
@@ -53,6 +54,12 @@ def test_singing_and_sounds_take_turns_and_every_one_is_heard():
     assert all(lowest - 0.02 <= level <= highest + 0.02 for level in loud)
     assert plan_medleys("TRN", SOURCES, seed=1) == recordings
     assert plan_medleys("TRN", SOURCES, seed=2) != recordings
+
+
+def test_no_medley_is_drawn_with_the_numbers_of_another_or_of_the_plan():
+    number = plan.split_number("TRN")
+    seeds = [r["seed"] for r in plan_medleys("TRN", SOURCES, seed=1)] + [[1, number, STREAM]]
+    assert len({np.random.default_rng(seed).random() for seed in seeds}) == MEDLEYS + 1
 
 
 def test_a_split_without_singing_and_sounds_has_no_medleys():
@@ -100,6 +107,12 @@ def test_a_song_begins_anywhere():
     song = np.linspace(0.5, 1, SAMPLE_RATE)
     first = {round(singing.play(song, 9, np.random.default_rng(s))[4], 3) for s in range(20)}
     assert len(first) > 15
+
+
+def test_a_song_never_begins_in_its_last_moment():
+    for seed in range(200):
+        played = singing.play(np.ones(SAMPLE_RATE), 2 * SAMPLE_RATE, np.random.default_rng(seed))
+        assert np.flatnonzero(played == 0)[0] >= SAMPLE_RATE // 4
 
 
 @pytest.mark.parametrize("count", [0, 1, 100])
