@@ -19,7 +19,7 @@ from audioseg.errors import CourseError
 from audioseg.labels import Segment, read_classes, read_label_track
 from audioseg.segmentation import scores
 from audioseg.segmentation.segments import track_of
-from audioseg.smoothing import WINDOW_SECONDS
+from audioseg.smoothing import EVIDENCE, WINDOW_SECONDS
 from audioseg.training.scores import frame_scores
 
 if TYPE_CHECKING:  # takes TensorFlow along
@@ -30,7 +30,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "none": {"method": "none"},
     **{f"median {s:g} s": {"method": "median", "seconds": s} for s in (0.6, 1.0, 1.5, 2.0)},
     **{f"minimum {s:g} s": {"method": "minimum", "seconds": s} for s in (0.5, 0.75, 1.0, 1.5)},
-    **{f"viterbi {e:g}": {"method": "viterbi", "evidence": e} for e in (4, 2, 1, 0.5, 0.25)},
+    **{f"viterbi {e:g}": {"method": "viterbi", "evidence": e} for e in EVIDENCE},
 }
 
 

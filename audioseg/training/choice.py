@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from audioseg.smoothing import smooth
+from audioseg.smoothing import EVIDENCE, smooth
 from audioseg.training.scores import equally_many, frame_scores, macro_f1_error, scores_of
 
 
@@ -76,23 +76,21 @@ def val_scores(
     Returns
     -------
     dict of str to float
-        Accuracy and macro F1 of whole recordings, smoothed (``val_smoothed_…``), and of clips
-        (``val_short_…``), which are weighted as if there were equally many of each class: the
-        shares of the classes in VAL are those of its recordings, and a clip comes from anywhere.
+        Accuracy and macro F1 of whole recordings, smoothed by Viterbi with the weight that suits
+        the network best (``val_smoothed_…``), and of clips (``val_short_…``). Clips are weighted as
+        if there were equally many of each class: the shares of the classes in VAL are those of its
+        recordings, and a clip comes from anywhere.
         ``val_score_error`` is the standard error of :func:`val_score`.
     """
     count = probabilities.shape[1]
-    smoothed = np.empty(len(val.label), np.int64)
-    for inside in _each(val.recording):
-        smoothed[inside] = smooth(
-            probabilities[inside],
-            "viterbi",
-            hop_seconds=config["hop_seconds"],
-            transition=config["transitions"],
-            priors=config["priors"],
-        )
     recording = recordings_of(val)
-    whole = _confusions(val.label, smoothed, recording, count)
+    whole = max(
+        (
+            _confusions(val.label, _smoothed(val, probabilities, config, each), recording, count)
+            for each in EVIDENCE
+        ),
+        key=lambda confusions: scores_of(confusions.sum(axis=0)).macro_f1,
+    )
     short = equally_many(
         _confusions(val.label[clips], alone.argmax(axis=1), recording[clips], count)
     )
@@ -102,6 +100,23 @@ def val_scores(
         scores[f"val_{name}_accuracy"] = found.accuracy
         scores[f"val_{name}_macro_f1"] = found.macro_f1
     return scores | {"val_score_error": macro_f1_error([whole, short])}
+
+
+def _smoothed(
+    val: Any, probabilities: np.ndarray, config: Mapping[str, Any], evidence: float
+) -> np.ndarray:
+    """Return labels (n,), recording by recording."""
+    smoothed = np.empty(len(val.label), np.int64)
+    for inside in _each(val.recording):
+        smoothed[inside] = smooth(
+            probabilities[inside],
+            "viterbi",
+            hop_seconds=config["hop_seconds"],
+            evidence=evidence,
+            transition=config["transitions"],
+            priors=config["priors"],
+        )
+    return smoothed
 
 
 def _confusions(

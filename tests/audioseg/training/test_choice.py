@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from audioseg.smoothing import smooth
 from audioseg.training.choice import clips_of, recordings_of, val_score, val_scores
 from audioseg.training.scores import frame_scores, macro_f1_error
 
@@ -33,6 +34,27 @@ def test_scores_are_of_what_segment_answers():
     assert scores["val_short_macro_f1"] == pytest.approx(clips)
     assert clips != pytest.approx(f1_score(true, said, average="macro"))
     assert 0 < scores["val_score_error"] < 0.1
+
+
+def test_smoothing_has_the_weight_that_suits_the_network():
+    rng = np.random.default_rng(1)
+    label = np.repeat((rng.random(40) < 0.4).astype(int), 30)  # segments of 3.6 s
+    right = np.where(rng.random(len(label)) < 0.8, 0.9, 0.2)
+    probabilities = np.where(np.arange(2) == label[:, None], right[:, None], 1 - right[:, None])
+    recording = np.zeros(len(label), int)
+    val = SimpleNamespace(label=label, recording=recording, names=("a",))
+    each = clips_of(recording, step=8)
+    scores = val_scores(val, probabilities, CONFIG, clips=each, alone=probabilities[each])
+    smoothed = [
+        smooth(
+            probabilities, "viterbi", hop_seconds=0.12, evidence=weight,
+            transition=CONFIG["transitions"], priors=CONFIG["priors"],
+        )
+        for weight in (4, 2, 1, 0.5, 0.25)
+    ]  # fmt: skip
+    of_each = [f1_score(label, labels, average="macro") for labels in smoothed]
+    assert scores["val_smoothed_macro_f1"] == pytest.approx(max(of_each))
+    assert max(of_each) > of_each[2] + 0.01  # of 1, which smooth takes if nothing is said
 
 
 def test_each_recording_has_a_clip_however_short_it_is():
