@@ -147,9 +147,9 @@ def run(options: argparse.Namespace) -> int:
         for sentence in label_files.lost(result, (*label_files.ALWAYS, *options.format)):
             print(f"  note: {sentence}.")
         if result.cancelled:
-            print("  its channels cancel each other (opposite phase): this is the louder one.")
+            print(f"  note: {segments.CANCELLED}.")
         if result.padded:
-            print(f"  note: it is {segments.TOO_SHORT}.")
+            print(f"  note: {segments.TOO_SHORT}.")
         if result.broken:
             broken += 1
             print(f"error: {result.broken}", file=sys.stderr)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import feat_ext
 from audioseg.segmentation.label_files import sureness
-from audioseg.segmentation.segments import TOO_SHORT, Segmentation
+from audioseg.segmentation.segments import CANCELLED, TOO_SHORT, Segmentation
 from audioseg.show import report
 
 write_index = report.write_index
@@ -70,9 +70,7 @@ def write(
 
 def note_on(recording: str | os.PathLike, result: Segmentation) -> str:
     """Return the note on a recording, without the folder it is in."""
-    notes = [result.broken.replace(os.fspath(recording), Path(recording).name)]
-    if result.cancelled:
-        notes.append("The channels cancel each other (opposite phase): the louder one was taken.")
-    if result.padded:
-        notes.append(f"The recording is {TOO_SHORT}.")
-    return " ".join(filter(None, notes))
+    broken = result.broken.replace(os.fspath(recording), Path(recording).name)
+    notes = {CANCELLED: result.cancelled, TOO_SHORT: result.padded}
+    said = [f"{note[0].upper()}{note[1:]}." for note, holds in notes.items() if holds]
+    return " ".join(filter(None, [broken, *said]))

@@ -19,9 +19,11 @@ if TYPE_CHECKING:  # importing these takes seconds
     from vggish.embedding import Embedding
 
 
+# notes on a recording, in the terminal and on its page
+CANCELLED = "its channels cancel each other (opposite phase): the louder one was taken"
 TOO_SHORT = (
-    f"shorter than a window ({feat_ext.WINDOW_SAMPLES / feat_ext.SAMPLE_RATE:g} s), which its "
-    "mirror image fills: do not rely on the answer"
+    f"it is shorter than a window ({feat_ext.WINDOW_SAMPLES / feat_ext.SAMPLE_RATE:g} s), which "
+    "its mirror image fills: do not rely on the answer"
 )
 # a recording of one window has no neighbours that say the same: it is heard 6 % slower and faster
 # as well, as from a tape. What is shorter than a window holds too little for that

@@ -260,3 +260,17 @@ def test_interrupted_it_says_what_is_true_of_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("audioseg.segmentation.command.find_recordings", pressed)
     assert main(["segment", "a.wav"]) == 130
     assert capsys.readouterr().err == "error: interrupted: the files written so far are complete.\n"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_channels_that_cancel_are_pointed_out(tmp_path, monkeypatch, capsys, sign):
+    ready(tmp_path, monkeypatch)
+    path = write_recording(tmp_path / "tapes" / "stereo.wav", 2.0)
+    samples, rate = soundfile.read(path)
+    mono = samples if samples.ndim == 1 else samples[:, 0]
+    soundfile.write(path, np.stack([mono, sign * mono], axis=1), rate)
+    assert main(["segment", "tapes", "--html"]) == 0
+    said = sign < 0
+    assert ("note: its channels cancel each other" in capsys.readouterr().out) == said
+    page = (tmp_path / "segmented" / "stereo.html").read_text(encoding="utf-8")
+    assert ("Its channels cancel each other (opposite phase)" in page) == said
