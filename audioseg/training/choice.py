@@ -57,7 +57,7 @@ def val_scores(
     clips: np.ndarray,
     alone: np.ndarray,
 ) -> dict[str, float]:
-    """Score a network on VAL as ``audioseg segment`` would use it, for a run's ``metrics.json``.
+    """Score a network on VAL nearly as ``audioseg segment`` uses it, for ``metrics.json``.
 
     Parameters
     ----------
@@ -139,9 +139,10 @@ def _each(recording: np.ndarray) -> list[np.ndarray]:
 def val_score(metrics: Mapping[str, Any]) -> float:
     """Return what runs are compared by: the mean macro F1 of whole recordings and of clips of 1 s.
 
-    Whole recordings are smoothed as ``audioseg segment`` does it; clips of a single window get what
-    the network says (at one speed; the command takes the mean of three). Older runs have neither;
-    theirs is the macro F1 of frames.
+    Whole recordings are smoothed by Viterbi with the weight that suits the run best (04 chooses the
+    smoothing of the chosen run by event F1); clips of a single window get what the network says (at
+    one speed; ``audioseg segment`` takes the mean of three). Older runs have neither; theirs is the
+    macro F1 of frames.
     """
     whole = metrics.get("val_smoothed_macro_f1", metrics["val_macro_f1"])
     return (whole + metrics.get("val_short_macro_f1", whole)) / 2
