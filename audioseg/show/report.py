@@ -183,6 +183,7 @@ def page_of(
         "segments": len(track),
         "shares": {s["label"]: round(s["share"], 4) for s in shares},
         "background": classes.background,
+        "note": note,
     }
     return render(
         "report",

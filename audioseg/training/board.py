@@ -162,7 +162,7 @@ def show(folder: str | os.PathLike = runs.FOLDER) -> None:
     """
     rows = runs.table(folder)
     if not rows:
-        raise runs.RunError(f"{folder} holds no run yet: run one of the 03 notebooks first.")
+        raise runs.none_yet(folder)
     for group in by_corpus(rows):
         best = group[0]
         print(f"{text_table(group)}\n")

@@ -323,6 +323,14 @@ def table(folder: str | os.PathLike = FOLDER) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-val_score(row), row["name"]))
 
 
+def none_yet(folder: str | os.PathLike, why: str = "") -> RunError:
+    """Return the error for a folder without runs."""
+    return RunError(
+        f"{folder} holds no run{why} yet: run one of the 03 notebooks first (a command looks for "
+        "runs/ in the folder that it is called from)."
+    )
+
+
 def best(
     folder: str | os.PathLike = FOLDER,
     *,
@@ -360,7 +368,7 @@ def best(
     ]
     if not fitting:
         why = " on this corpus and its embeddings" if rows else ""
-        raise RunError(f"{folder} holds no run{why} yet: run one of the 03 notebooks first.")
+        raise none_yet(folder, why)
     chosen = [group[0]["name"] for group in by_corpus(fitting)]
     if len(chosen) > 1:
         raise RunError(

@@ -212,7 +212,7 @@ def test_without_a_run_one_sentence_says_what_to_do(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.wav").touch()
     assert main(["segment", "a.wav"]) == 1
-    expected = "error: runs holds no run yet: run one of the 03 notebooks first.\n"
+    expected = f"error: {runs.none_yet('runs')}\n"
     assert capsys.readouterr().err == expected
 
 

@@ -103,7 +103,7 @@ def test_an_outline_does_not_grow_without_end(tmp_path):
 def test_the_index_shows_what_is_there(tmp_path):
     page_of(tmp_path, "b & <c>.wav")
     (tmp_path / "deep").mkdir()
-    page_of(tmp_path / "deep", "d.wav")
+    page_of(tmp_path / "deep", "d.wav", note="It breaks off after <6 s.")
     (tmp_path / "other.html").write_text("<p>not ours")
     index = report.write_index(tmp_path)
     text = index.read_text(encoding="utf-8")
@@ -111,6 +111,8 @@ def test_the_index_shows_what_is_there(tmp_path):
     assert "b &amp; &lt;c&gt;.wav</a>" in text
     assert 'href="b%20%26%20%3Cc%3E.wav.html"' in text and 'href="deep/d.wav.html"' in text
     assert text.count("50.0 %") >= 2
+    assert text.count('<p class="error">') == text.count("It breaks off after &lt;6 s.") == 1
+    assert text.count('<td class="number">0:06.0</td>') == 2
     assert report.write_index(tmp_path) == index  # it does not list itself
     assert report.write_index(tmp_path / "none") is None
 
