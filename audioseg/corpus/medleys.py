@@ -33,7 +33,7 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
     split : str
         TRN, VAL or TST.
     sources : sequence of mapping
-        Those of :data:`~audioseg.corpus.sources.MEDLEY_KINDS` are used: ``path``, ``group``.
+        Those of the kinds ``singing``, ``sounds`` and ``ambience`` are used: ``path``, ``group``.
     seed : int
         Same seed, same plan.
 
