@@ -228,7 +228,9 @@ def test_the_solutions_measured_build_networks(monkeypatch):
     measured = runpy.run_path("benchmarks/exercises.py")
     count = len(labels.COURSE.names)
     for title, (name, changes) in measured["VARIANTS"].items():
-        parts = ast.parse(measured["changed"](name, changes), title).body
+        source = measured["changed"](name, changes)
+        compile(source, title, "exec")
+        parts = ast.parse(source, title).body
         # the parameters, and the function that builds a network; nothing that needs data
         parts = [
             part

@@ -212,7 +212,10 @@ def test_without_a_run_one_sentence_says_what_to_do(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.wav").touch()
     assert main(["segment", "a.wav"]) == 1
-    expected = f"error: {runs.none_yet('runs')}\n"
+    expected = (
+        "error: runs holds no run yet: run one of the 03 notebooks first (a command looks for "
+        "runs/ in the folder that it is called from).\n"
+    )
     assert capsys.readouterr().err == expected
 
 

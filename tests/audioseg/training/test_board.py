@@ -89,7 +89,10 @@ def test_a_run_that_fails_on_tst_stays_in_the_chart():
 def test_without_runs_one_sentence_says_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["board"]) == 1
-    expected = f"error: {runs.none_yet('runs')}\n"
+    expected = (
+        "error: runs holds no run yet: run one of the 03 notebooks first (a command looks for "
+        "runs/ in the folder that it is called from).\n"
+    )
     assert capsys.readouterr().err == expected
 
 
