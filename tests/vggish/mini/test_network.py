@@ -99,6 +99,16 @@ def test_the_level_of_a_quiet_sound_makes_no_difference(model, sound):
     assert relative_l2(embed(model, at(-20, sound)), reference) > 0.05
 
 
+@pytest.mark.parametrize(
+    ("sound", "quiet_from"),
+    [(np.sin(2 * np.pi * 440 * np.arange(48_000) / 16_000), -34.5), (noise(3), -39.6)],
+)
+def test_how_loud_a_quiet_sound_is(sound, quiet_from):
+    bands = np.exp(log_mel(at(-30, sound)).astype(float)) - 0.01
+    level = np.sqrt(np.mean(bands**2))
+    assert -30 - 20 * np.log10(level / mini.QUIET) == pytest.approx(quiet_from, abs=0.3)
+
+
 @pytest.mark.numeric
 def test_quiet_windows_are_amplified_and_others_are_not(model):
     layer = model.get_layer("amplify")
