@@ -12,7 +12,7 @@ import numpy as np
 import feat_ext
 from audioseg.errors import CourseError
 from audioseg.labels import COURSE, Classes, Segment, segments_from_frames
-from audioseg.smoothing import smooth
+from audioseg.smoothing import WINDOW_SECONDS, smooth
 
 if TYPE_CHECKING:  # importing these takes seconds
     from audioseg.training.runs import Run
@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # importing these takes seconds
 # notes on a recording, in the terminal and on its page
 CANCELLED = "its channels cancel each other (opposite phase): the louder one was taken"
 TOO_SHORT = (
-    f"it is shorter than a window ({feat_ext.WINDOW_SAMPLES / feat_ext.SAMPLE_RATE:g} s), which "
-    "its mirror image fills: do not rely on the answer"
+    f"it is shorter than a window ({WINDOW_SECONDS:g} s), which its mirror image fills: "
+    "do not rely on the answer"
 )
 # a recording of one window has no neighbours that say the same: it is heard 6 % slower and faster
 # as well, as from a tape. What is shorter than a window holds too little for that
@@ -46,7 +46,7 @@ class Segmentation(NamedTuple):
     hop_seconds : float
         From one frame to the next.
     probabilities : np.ndarray [shape=(n, classes)]
-        Of each frame, by the network.
+        Of each frame, by the network; of a single whole window, the mean of three speeds.
     labels : np.ndarray [shape=(n,)]
         The class of each frame, smoothed.
     track : list of Segment

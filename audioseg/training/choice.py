@@ -86,8 +86,8 @@ def val_scores(
     recording = recordings_of(val)
     whole = max(
         (
-            _confusions(val.label, _smoothed(val, probabilities, config, each), recording, count)
-            for each in EVIDENCE
+            _confusions(val.label, _smoothed(val, probabilities, config, weight), recording, count)
+            for weight in EVIDENCE
         ),
         key=lambda confusions: scores_of(confusions.sum(axis=0)).macro_f1,
     )
