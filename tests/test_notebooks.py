@@ -203,6 +203,10 @@ def test_testing_tests_every_run_and_labels_a_recording(project, base_run, monke
         for out in c.outputs
     )
     assert "Chosen on VAL" in said
+    (singing,) = (c.outputs[0].data["text/plain"] for c in notebook.cells if c.id == "singing")
+    minutes = {line[:22].strip(): float(line.split()[-3]) for line in singing.split("\n")[1:]}
+    for split in ("VAL", "TST"):
+        assert 0 < minutes[f"{split} without singing"] < minutes[split]
     for name in (BASE, better):
         test = json.loads((project / "runs" / name / "test.json").read_text())
         assert {

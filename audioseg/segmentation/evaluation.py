@@ -236,7 +236,8 @@ def conditions(
         One row per frame: ``recording`` (its name), ``time`` (of the window's centre), ``label``
         (a category, in the order of the classes; empty where it is ignored),
         ``to_boundary`` (seconds to the nearest change), and from ``segments.csv`` ``voice``,
-        ``artist``, ``speech_to_music_db`` and ``narrow_band``, empty where they do not apply.
+        ``artist``, ``singer``, ``speech_to_music_db`` and ``narrow_band``, empty where they do
+        not apply.
     """
     path = Path(folder) / "segments.csv"
     about = _read_table(path) if path.exists() else pd.DataFrame({"recording": []})
@@ -256,7 +257,7 @@ def conditions(
         if len(rows):
             at = np.searchsorted(rows.start.to_numpy(), times, side="right") - 1
             known = (at >= 0) & (times < rows.end.to_numpy()[at])
-            for column in ("voice", "artist", "speech_to_music_db", "narrow_band"):
+            for column in ("voice", "artist", "singer", "speech_to_music_db", "narrow_band"):
                 part[column] = rows[column].iloc[at].where(known).to_numpy()
         parts.append(part)
     return pd.concat(parts, ignore_index=True)

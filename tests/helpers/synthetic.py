@@ -94,7 +94,7 @@ def make_corpus(folder: Path, *, minutes: dict[str, int] = MINUTES, seed: int = 
     rng = np.random.default_rng(seed)
     recordings = ["recording,split,seconds,groups,sha256"]
     rows = [
-        "recording,split,start,end,label,voice,artist,sounds,speech_db,music_db,"
+        "recording,split,start,end,label,voice,artist,singer,sounds,speech_db,music_db,"
         "speech_to_music_db,narrow_band"
     ]
     splits = {}
@@ -112,9 +112,11 @@ def make_corpus(folder: Path, *, minutes: dict[str, int] = MINUTES, seed: int = 
             for start, end, label in segments:
                 who = voice if label in ("speech", "speech+music") else ""
                 plays = artist if label in ("music", "speech+music") else ""
+                sings = voice if label == "music" and number % 2 else ""
                 ratio = f"{rng.uniform(0, 12):.2f}" if label == "speech+music" else ""
                 rows.append(
-                    f"{name},{split},{start},{end},{label},{who},{plays},,-20,-26,{ratio},False"
+                    f"{name},{split},{start},{end},{label},{who},{plays},{sings},,-20,-26,"
+                    f"{ratio},False"
                 )
             windows = 1 + int((seconds * SAMPLE_RATE - 15_600) // (HOP * SAMPLE_RATE))
             label = feat_ext.frame_labels(segments, feat_ext.window_times(windows), classes=CLASSES)

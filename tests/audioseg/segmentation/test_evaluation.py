@@ -30,6 +30,7 @@ def corpus(tmp_path):
     about = pd.DataFrame(rows, columns=["recording", "start", "end", "label"])
     about["voice"] = np.where(about.label.str.contains("speech"), "ada", None)
     about["artist"] = np.where(about.label.str.contains("music"), "bob", None)
+    about["singer"] = np.where(about.label == "music", "eve", None)
     about["speech_to_music_db"] = np.where(about.label == "speech+music", 5.0, np.nan)
     about["narrow_band"] = False
     about.sample(frac=1, random_state=0).to_csv(tmp_path / "segments.csv", index=False)
@@ -96,6 +97,7 @@ def test_conditions_are_those_of_the_segment_that_is_heard(corpus):
     assert len(about) == len(frames.label)
     assert about.voice.notna().equals(about.label.str.contains("speech"))
     assert about.artist.notna().equals(about.label.str.contains("music"))
+    assert about.singer.notna().equals(about.label == "music")
     assert about.speech_to_music_db.notna().equals(about.label == "speech+music")
     first = about[about.recording == "b"].iloc[0]  # before the first segment of the table
     assert (first.label, first.to_boundary) == ("noise", pytest.approx(1 - 0.4875))
