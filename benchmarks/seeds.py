@@ -1,10 +1,12 @@
 """How much is luck? Run the course's notebooks with several seeds: mean and spread of every score.
 
-    python benchmarks/seeds.py [--seeds 3] [--probe FOLDER]
+    python benchmarks/seeds.py [--seeds 3] [--draws 1] [--probe FOLDER]
 
 For each seed, copies of the training notebooks with that ``SEED``, and of 04, are run in a folder
 of their own, on the records that 02 made. With ``--probe``, ``benchmarks/elsewhere.py`` then asks
-the run that VAL chooses about the recordings in FOLDER. A few minutes a seed.
+the run that VAL chooses about the recordings in FOLDER. A few minutes a seed. With ``--draws``, the
+same is done on further corpora, composed of the same sources with other seeds; each takes a few
+minutes more, and has a VAL and a TST of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +25,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 
+from audioseg.corpus import compose
 from audioseg.training import runs
 
 TRAINING, TEST = "03-training-[09]*.ipynb", "04-testing-and-application.ipynb"
@@ -39,23 +43,44 @@ TABLE_ROW = re.compile(r"^(\S+) +[\d.]+ +([\d.]+)( +[\d.]+){4}$")  # of elsewher
 
 
 def main() -> int:
-    """Print a line a score."""
+    """Print a table a corpus, with a line a score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, metavar="N")
+    parser.add_argument("--draws", type=int, default=1, metavar="N", help="corpora")
     parser.add_argument("--probe", type=Path, metavar="FOLDER")
     options = parser.parse_args()
-    found: dict[str, list[float]] = defaultdict(list)
-    for seed in range(options.seeds):
+    for draw in range(options.draws):
         with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "data").symlink_to(Path("data").resolve())
-            for name, value in one_seed(Path(folder), seed, options.probe):
+            data = another_corpus(Path(folder), draw) if draw else Path("data").resolve()
+            print(f"corpus of seed {compose.SEED + draw}", flush=True)
+            found = scores_of(data, options.seeds, options.probe)
+        print(f"{'':52}{'mean':>8}{'lowest':>8}{'highest':>8}  seeds")
+        for name, values in found.items():
+            numbers = "".join(f"{v:8.3f}" for v in (np.mean(values), min(values), max(values)))
+            print(f"{name:52}{numbers}{len(values):>7}", flush=True)
+    return 0
+
+
+def another_corpus(data: Path, draw: int) -> Path:
+    """Compose the course's sources once more, with another seed, and embed the recordings."""
+    for name in ("sources.csv", "phrases.csv"):
+        shutil.copy(Path("data") / name, data)
+    compose.compose_corpus(data, raw_folder=Path("data/raw"), seed=compose.SEED + draw)
+    command = [sys.executable, "-m", "audioseg", "extract", "--workers", "2", "--corpus"]
+    subprocess.run([*command, str(data / compose.CORPUS)], check=True)
+    return data
+
+
+def scores_of(data: Path, seeds: int, probe: Path | None) -> dict[str, list[float]]:
+    """Run the notebooks with each seed on one corpus; return each score with every seed."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for seed in range(seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "data").symlink_to(data)
+            for name, value in one_seed(Path(folder), seed, probe):
                 found[name].append(value)
             print(f"seed {seed}: VAL chooses {runs.best(Path(folder) / runs.FOLDER)}", flush=True)
-    print(f"{'':52}{'mean':>8}{'lowest':>8}{'highest':>8}  seeds")
-    for name, values in found.items():
-        numbers = "".join(f"{v:8.3f}" for v in (np.mean(values), min(values), max(values)))
-        print(f"{name:52}{numbers}{len(values):>7}")
-    return 0
+    return found
 
 
 def one_seed(folder: Path, seed: int, probe: Path | None) -> list[tuple[str, float]]:
