@@ -4,9 +4,9 @@
 
 For each seed, copies of the training notebooks with that ``SEED``, and of 04, are run in a folder
 of their own, on the records that 02 made. With ``--probe``, ``benchmarks/elsewhere.py`` then asks
-the run that VAL chooses about the recordings in FOLDER. A few minutes a seed. With ``--draws``, the
-same is done on further corpora, composed of the same sources with other seeds; each takes a few
-minutes more, and has a VAL and a TST of its own.
+the run that VAL chooses about the recordings in FOLDER. A few minutes a seed. With ``--draws 3``,
+the same is then done on two more corpora, composed of the same sources with other seeds; each takes
+a few minutes more, and has a VAL and a TST of its own.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ TABLE_ROW = re.compile(r"^(\S+) +[\d.]+ +([\d.]+)( +[\d.]+){4}$")  # of elsewher
 
 
 def main() -> int:
-    """Print a table a corpus, with a line a score."""
+    """Print a table for each corpus, with a line for each score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, metavar="N")
-    parser.add_argument("--draws", type=int, default=1, metavar="N", help="corpora")
+    parser.add_argument("--draws", type=int, default=1, metavar="N", help="of the corpus")
     parser.add_argument("--probe", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     for draw in range(options.draws):
         with tempfile.TemporaryDirectory() as folder:
             data = another_corpus(Path(folder), draw) if draw else Path("data").resolve()
-            print(f"corpus of seed {compose.SEED + draw}", flush=True)
+            print(f"corpus of seed {compose.SEED + draw}" if draw else "corpus in data", flush=True)
             found = scores_of(data, options.seeds, options.probe)
         print(f"{'':52}{'mean':>8}{'lowest':>8}{'highest':>8}  seeds")
         for name, values in found.items():
@@ -66,8 +66,11 @@ def another_corpus(data: Path, draw: int) -> Path:
     for name in ("sources.csv", "phrases.csv"):
         shutil.copy(Path("data") / name, data)
     compose.compose_corpus(data, raw_folder=Path("data/raw"), seed=compose.SEED + draw)
-    command = [sys.executable, "-m", "audioseg", "extract", "--workers", "2", "--corpus"]
-    subprocess.run([*command, str(data / compose.CORPUS)], check=True)
+    dataset = Path("data") / compose.CORPUS / "embeddings/dataset.json"
+    here = json.loads(dataset.read_text(encoding="utf-8"))  # embedded alike
+    command = [sys.executable, "-m", "audioseg", "extract", "--workers", "2"]
+    command += ["--weights", here["weights"], "--hop", str(here["hop_seconds"])]
+    subprocess.run([*command, "--corpus", str(data / compose.CORPUS)], check=True)
     return data
 
 

@@ -204,9 +204,13 @@ def test_testing_tests_every_run_and_labels_a_recording(project, base_run, monke
     )
     assert "Chosen on VAL" in said
     (singing,) = (c.outputs[0].data["text/plain"] for c in notebook.cells if c.id == "singing")
-    minutes = {line[:22].strip(): float(line.split()[-3]) for line in singing.split("\n")[1:]}
+    rows = [line.rsplit(maxsplit=3) for line in singing.split("\n")[1:]]
+    minutes = {part: float(found) for part, found, _, _ in rows}
     for split in ("VAL", "TST"):
         assert 0 < minutes[f"{split} without singing"] < minutes[split]
+    accuracy = {part: float(found) for part, _, found, _ in rows}
+    test = json.loads((project / "runs" / better / "test.json").read_text())
+    assert accuracy["TST"] == pytest.approx(test["tst_accuracy"], abs=1e-3)
     for name in (BASE, better):
         test = json.loads((project / "runs" / name / "test.json").read_text())
         assert {
