@@ -53,7 +53,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             data = another_corpus(Path(folder), draw) if draw else Path("data").resolve()
             print(f"corpus of seed {compose.SEED + draw}" if draw else "corpus in data", flush=True)
-            found = scores_of(data, options.seeds, options.probe)
+            found = scores_on(data, options.seeds, options.probe)
         print(f"{'':52}{'mean':>8}{'lowest':>8}{'highest':>8}  seeds")
         for name, values in found.items():
             numbers = "".join(f"{v:8.3f}" for v in (np.mean(values), min(values), max(values)))
@@ -74,7 +74,7 @@ def another_corpus(data: Path, draw: int) -> Path:
     return data
 
 
-def scores_of(data: Path, seeds: int, probe: Path | None) -> dict[str, list[float]]:
+def scores_on(data: Path, seeds: int, probe: Path | None) -> dict[str, list[float]]:
     """Run the notebooks with each seed on one corpus; return each score with every seed."""
     found: dict[str, list[float]] = defaultdict(list)
     for seed in range(seeds):
