@@ -185,9 +185,13 @@ def _connected(workers: int, scheduler: str | None) -> Iterator[tuple[Client, in
         with _processes(workers) as client:
             yield client, workers
         return
+    client = Client.__new__(Client)
     try:
-        client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+        client.__init__(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
+        # left to the garbage collector, it would close itself while the next client may hold the
+        # lock that this takes, and both would wait for ever
+        client.close()
         raise ArgumentError(
             f"no Dask scheduler answers at {scheduler} ({str(error).partition(chr(10))[0]}): "
             "start it, or correct --scheduler."

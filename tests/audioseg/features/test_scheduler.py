@@ -1,5 +1,6 @@
 """02 on the workers of a Dask scheduler that somebody else started."""
 
+import gc
 import json
 import os
 import signal
@@ -29,8 +30,8 @@ def test_two_workers_one_killed(tmp_path, cluster):
     assert main(["--corpus", str(corpus)], source_class=FakeSource) == 0
     reference = hashes(corpus / "embeddings")
     (corpus / "embeddings").rename(corpus / "reference")
-    client = cluster.get_client()
-    processes = client.run(os.getpid)
+    with cluster.get_client() as client:
+        processes = client.run(os.getpid)
     assert len(processes) == 2
     killed = []
 
@@ -82,6 +83,9 @@ def test_bad_recordings_and_no_scheduler(tmp_path, cluster, capsys):
     assert "TRN/r00: " in capsys.readouterr().err
     assert main([*options, "nonsense://x"], source_class=FakeSource) == 2
     assert "no Dask scheduler answers at nonsense://x" in capsys.readouterr().err
+    # a client that is garbage closes itself, wherever the collector finds it: a deadlock
+    clients = [one for one in gc.get_objects() if isinstance(one, distributed.Client)]
+    assert all(client.status == "closed" for client in clients)
 
 
 def test_a_worker_with_other_weights(tmp_path, cluster, capsys):
