@@ -35,7 +35,7 @@ from audioseg.labels import COURSE, write_classes, write_label_track
 from vggish.download import sha256_of
 
 SEED = 2024
-VERSION = 9  # raised when the same sources are to make another plan or sound
+VERSION = 10  # raised when the same sources are to make another plan or sound
 
 
 def compose_corpus(

@@ -85,7 +85,8 @@ def read_source(
         with soundfile.SoundFile(path) as file:
             file.seek(min(start_seconds * file.samplerate, file.frames))
             frames = math.ceil(seconds * file.samplerate)
-            mixed = file.read(frames, dtype="float32", always_2d=True).mean(axis=1)
+            channels = file.read(frames, dtype="float32", always_2d=True).T
+            mixed = sum(channels) / len(channels)  # mean() takes ten times as long
             return resample(mixed, file.samplerate, SAMPLE_RATE)[: round(seconds * SAMPLE_RATE)]
     except (AudioError, soundfile.LibsndfileError, OSError):
         raise CorpusError(
