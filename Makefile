@@ -12,7 +12,6 @@ ifeq ($(OS),Windows_NT)
 endif
 READY := $(VENV)/.ready
 READY_SITE := $(VENV)/.ready-site
-READY_LIBROSA := $(VENV)/.ready-librosa
 
 NOTEBOOK_01 := 01-data-acquisition-analysis-splitting
 SCRIPT_02 := 02-feature-extraction-vggish_embedding.py
@@ -76,6 +75,8 @@ $(READY): requirements.txt pyproject.toml
 	  $(BIN)/uv pip install --quiet --compile-bytecode --python $(VENV) --require-hashes -r requirements.txt; } || \
 	  { echo "uv could not, so pip does it." && $(PIP) --require-hashes -r requirements.txt; }
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@# librosa compiles parts of itself when it is first called: nobody should wait in a notebook
+	@$(BIN)/python -c "import librosa, numpy; librosa.effects.trim(numpy.ones(8000))"
 	@touch $@
 
 # a bar is for a terminal
@@ -192,12 +193,6 @@ notebooks: executed/$(NOTEBOOK_05).ipynb executed/$(NOTEBOOK_04).ipynb $(LEAK:%=
 executed/$(NOTEBOOK_04).ipynb: $(NOTEBOOK_04).ipynb $(RUNS) $(EMBEDDINGS)
 	$(call run_notebook,$(NOTEBOOK_04))
 
-# librosa compiles parts of itself when it is first called. That is done while 01 leaves a core
-# idle, so that 05 need not wait
-$(READY_LIBROSA): $(READY)
-	@$(BIN)/python -c "import librosa, numpy; librosa.effects.trim(numpy.ones(8000))"
-	@touch $@
-
 # has a corpus and runs of its own, on the same embedding: it needs no training
-executed/$(NOTEBOOK_05).ipynb: $(NOTEBOOK_05).ipynb $(EMBEDDINGS) | $(READY_LIBROSA)
+executed/$(NOTEBOOK_05).ipynb: $(NOTEBOOK_05).ipynb $(EMBEDDINGS)
 	$(call run_notebook,$(NOTEBOOK_05))

@@ -19,7 +19,6 @@ RECORDS = "data/on-hold/embeddings/dataset.json"
 PYTHON = f"""#!/bin/sh
 for last; do :; done
 case "$*" in
-  *librosa*) echo compiled >> librosa ;;
   *nbconvert*)
     echo "$last" >> asked; touch "executed/$last"
     echo "$last $TF_NUM_INTRAOP_THREADS" >> threads ;;
@@ -76,13 +75,11 @@ def test_nothing_is_run_twice(made):
     assert ran.index(LAST[1]) < ran.index(ANSWER)  # beside the base
     assert ran.index(LEAK) > ran.index(ENSEMBLE)  # beside 94 or 04
     assert made() == []
-    assert (made.folder / "librosa").read_text() == "compiled\n"
 
 
 def test_a_new_environment_leaves_05_as_it_is(made):
     made()
     assert made(".venv/.ready") == [FIRST, "02"]
-    assert (made.folder / "librosa").read_text() == 2 * "compiled\n"
 
 
 def test_trainings_take_a_thread_each(made):
