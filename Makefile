@@ -66,7 +66,8 @@ endef
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# uv is the quicker installer, pip the one that is there; both keep to the hashes
+# uv is the quicker installer, pip the one that is there; both keep to the hashes. librosa compiles
+# parts of itself when it is first called, and no notebook should wait for that
 $(READY): requirements.txt pyproject.toml
 	@echo "== setup"
 	@$(BIN)/python -c "import pip; $(FITS)" 2>/dev/null || { $(make_environment); }
@@ -75,7 +76,6 @@ $(READY): requirements.txt pyproject.toml
 	  $(BIN)/uv pip install --quiet --compile-bytecode --python $(VENV) --require-hashes -r requirements.txt; } || \
 	  { echo "uv could not, so pip does it." && $(PIP) --require-hashes -r requirements.txt; }
 	@$(PIP) --no-deps --no-build-isolation --editable .
-	@# librosa compiles parts of itself when it is first called: nobody should wait in a notebook
 	@$(BIN)/python -c "import librosa, numpy; librosa.effects.trim(numpy.ones(8000))"
 	@touch $@
 

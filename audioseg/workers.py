@@ -185,13 +185,15 @@ def _connected(workers: int, scheduler: str | None) -> Iterator[tuple[Client, in
         with _processes(workers) as client:
             yield client, workers
         return
+    # in two steps, so that one that fails can be closed here: the garbage collector would close it,
+    # maybe within the start of the next client, which holds the lock that closing takes
     client = Client.__new__(Client)
     try:
         client.__init__(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        # left to the garbage collector, it would close itself while the next client may hold the
-        # lock that this takes, and both would wait for ever
-        client.close()
+    except Exception as error:  # what answers there may be anything
+        with suppress(Exception):
+            client.close(timeout=CLOSE_SECONDS)
+        client.status = "closed"
         raise ArgumentError(
             f"no Dask scheduler answers at {scheduler} ({str(error).partition(chr(10))[0]}): "
             "start it, or correct --scheduler."

@@ -52,7 +52,8 @@ LEVEL_DB = (-34.0, -11.0)  # of all segments but silence and steady noise, alike
 STEADY_DBFS = (-58.0, -10.0)  # of steady noise in the end: up to as loud as it can be
 GAIN_DB = (-24.0, 2.0)  # of a recording
 FLOOR_DB = (-74.0, -50.0)
-SPEECH_OVER_MUSIC_DB, SPEECH_OVER_SONG_DB = (0.0, 10.0), (6.0, 16.0)  # talk drowns who sings
+SPEECH_OVER_MUSIC_DB = (0.0, 10.0)
+SPEECH_OVER_SONG_DB = (6.0, 16.0)  # who talks over a song drowns the singer
 # of speech that is shouted, laughed or whispered, as no prompt is; more of it to learn from
 LIVELY_SHARES = {"TRN": 0.3, "VAL": 0.12, "TST": 0.12}
 SUNG_SHARES = {"music": 0.7, "speech+music": 0.25}  # by a voice of the same split, made to sing
