@@ -21,6 +21,10 @@ RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r r
     && cd /usr/local/lib/python3.11/site-packages \
     && rm -rf tensorflow/include && find . -type d -name tests -prune -exec rm -rf {} +
 
+# librosa compiles parts of itself when it is first called, and no notebook should wait for that
+ENV NUMBA_CACHE_DIR=/home/learner/.cache/numba
+RUN umask 002 && python -c "import librosa, numpy; librosa.effects.trim(numpy.ones(8000))"
+
 COPY pyproject.toml README.md feat_ext.py ./
 COPY vggish vggish
 COPY audioseg audioseg
