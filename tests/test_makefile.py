@@ -19,6 +19,7 @@ RECORDS = "data/on-hold/embeddings/dataset.json"
 PYTHON = f"""#!/bin/sh
 for last; do :; done
 case "$*" in
+  *librosa*) echo compiled >> librosa ;;
   *nbconvert*)
     echo "$last" >> asked; touch "executed/$last"
     echo "$last $TF_NUM_INTRAOP_THREADS" >> threads ;;
@@ -80,6 +81,15 @@ def test_nothing_is_run_twice(made):
 def test_a_new_environment_leaves_05_as_it_is(made):
     made()
     assert made(".venv/.ready") == [FIRST, "02"]
+
+
+def test_librosa_is_compiled_with_the_setup_and_not_again(made):
+    made()
+    assert not (made.folder / "librosa").exists()
+    (made.folder / ".venv/.ready").unlink()
+    made()
+    made()
+    assert (made.folder / "librosa").read_text() == "compiled\n"
 
 
 def test_trainings_take_a_thread_each(made):
