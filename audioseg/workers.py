@@ -193,7 +193,7 @@ def _connected(workers: int, scheduler: str | None) -> Iterator[tuple[Client, in
     except Exception as error:  # what answers there may be anything
         with suppress(Exception):
             client.close(timeout=CLOSE_SECONDS)
-        client.status = "closed"
+        client.status = "closed"  # if that failed as well: one that is closed is left in peace
         raise ArgumentError(
             f"no Dask scheduler answers at {scheduler} ({str(error).partition(chr(10))[0]}): "
             "start it, or correct --scheduler."

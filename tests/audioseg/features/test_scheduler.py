@@ -91,6 +91,7 @@ def test_bad_recordings_and_no_scheduler(tmp_path, cluster, capsys):
 
 
 def clients():
+    """Return the clients of this process, those that are garbage too."""
     return [one for one in gc.get_objects() if issubclass(type(one), distributed.Client)]
 
 
