@@ -25,6 +25,7 @@ from audioseg.corpus.folder import (
     write_csv,
     writing,
 )
+from audioseg.corpus.hosts import plan_hosts
 from audioseg.corpus.medleys import plan_medleys
 from audioseg.corpus.phrases import phrases_of
 from audioseg.corpus.sound import SAMPLE_RATE, CorpusError
@@ -35,7 +36,7 @@ from audioseg.labels import COURSE, write_classes, write_label_track
 from vggish.download import sha256_of
 
 SEED = 2024
-VERSION = 10  # raised when the same sources are to make another plan or sound
+VERSION = 11  # raised when the same sources are to make another plan or sound
 
 
 def compose_corpus(
@@ -61,7 +62,7 @@ def compose_corpus(
     raw_folder : str or PathLike, optional
         Where they are unpacked; ``data_folder / "raw"`` by default.
     minutes : mapping
-        How much to compose for each split, medleys not counted.
+        How much to compose for each split, medleys and hosts not counted.
     seed : int
         Same seed: same plan and label tracks everywhere, same sound to within rounding.
     workers : int, optional
@@ -140,7 +141,10 @@ def _plan(
             seed=seed,
         )
         if split == "TRN":  # the shares of the others are kept
-            recordings += plan_medleys(split, its_files, seed=seed)
+            medleys = plan_medleys(split, its_files, seed=seed)
+            # whoever learns songs, takes a voice over music for one
+            hosts = plan_hosts(split, its_files, phrases, seed=seed) if medleys else []
+            recordings += medleys + hosts
     return recordings
 
 

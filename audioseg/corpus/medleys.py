@@ -1,7 +1,8 @@
-"""Recordings of what there is little of: people who sing alone, by turns with noise.
+"""Recordings of what there is little of: people who sing, by turns with noise.
 
-The noise is everyday sounds, field recordings and loud rushes. The medleys come in addition to the
-recordings of :mod:`audioseg.corpus.plan`. So another source of these kinds changes nothing else.
+Every other song has music of the split beneath it. The noise is everyday sounds, field recordings
+and loud rushes. The medleys come in addition to the recordings of :mod:`audioseg.corpus.plan`. So
+another source of these kinds changes nothing else.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from audioseg.corpus import plan
-from audioseg.corpus.material import Deck
-from audioseg.corpus.sound import CODECS, CorpusError
+from audioseg.corpus.material import SHORTEST_TRACK_SECONDS, Deck
+from audioseg.corpus.sound import CorpusError
 from audioseg.corpus.sources import MEDLEY_KINDS
 from vggish.frontend import SAMPLE_RATE
 
-MEDLEYS, MEDLEY_SECONDS = 13, 120.0
+MEDLEYS, MEDLEY_SECONDS = 16, 120.0
 STREAM = 1_000  # of random numbers; those of the recordings of the plan are numbered from 0
+ACCOMPANIED_SHARE = 0.5  # of the songs
 NOISES = ("sounds", "ambience", "sounds", "ambience", "loud")  # one after the other
 MOST = {"sounds": 3, "ambience": 1}  # in a segment
 # a rush, as of wind or water, as loud as other classes get
@@ -33,7 +35,8 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
     split : str
         TRN, VAL or TST.
     sources : sequence of mapping
-        Those of the kinds ``singing``, ``sounds`` and ``ambience`` are used: ``path``, ``group``.
+        Those of the kinds ``singing``, ``sounds``, ``ambience`` and ``music`` are used: ``path``,
+        ``group``, and of music ``seconds``.
     seed : int
         Same seed, same plan.
 
@@ -63,16 +66,9 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
     noises = itertools.cycle(NOISES)
     recordings = []
     for index in range(MEDLEYS):
-        recording = {
-            "recording": f"{split.lower()}-medley-{index + 1}",
-            "split": split,
-            "seed": [seed, number, STREAM, index + 1],  # 0 would be the stream of this plan
-            "floor_db": round(rng.uniform(*plan.FLOOR_DB), 2),
-            "gain_db": round(rng.uniform(*plan.GAIN_DB), 2),
-            "narrow_hertz": plan.draw_narrow(rng, 0.25),
-            "codec": plan.draw_share(CODECS, rng),
-            "segments": [],
-        }
+        # 0 would be the stream of this plan
+        own = [seed, number, STREAM, index + 1]
+        recording = plan.blank_recording(f"medley-{index + 1}", split, own, rng)
         filled = 0
         while filled < MEDLEY_SECONDS * SAMPLE_RATE:
             kind = next(noises)
@@ -86,7 +82,22 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
             filled += sum(segment["samples"] for segment in pair)
         plan.lay_out(recording)
         recordings.append(recording)
+    tracks = [
+        source
+        for source in sources
+        if source["kind"] == "music" and source["seconds"] >= SHORTEST_TRACK_SECONDS
+    ]
+    if tracks:
+        _accompany(recordings, Deck(tracks, rng), rng)
     return recordings
+
+
+def _accompany(recordings: Sequence[Mapping], tracks: Deck, rng: np.random.Generator) -> None:
+    """Put music beneath a share of the songs."""
+    for segment in (segment for recording in recordings for segment in recording["segments"]):
+        if segment["recorded"] and rng.random() < ACCOMPANIED_SHARE:
+            track, ratio = tracks.draw(), round(rng.uniform(*plan.VOICE_OVER_MUSIC_DB), 2)
+            segment |= {"music": track["path"], "artist": track["group"], "sung_db": ratio}
 
 
 def _sung(songs: Deck, rng: np.random.Generator) -> dict:

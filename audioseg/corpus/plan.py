@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -132,16 +133,8 @@ def plan_recordings(
     wanted = {**shares, "noise": 1 - sum(shares.values())}
     had = dict.fromkeys(CLASSES, 0.0)
     recordings = [
-        {
-            "recording": f"{split.lower()}-{index + 1:02d}",
-            "split": split,
-            "seed": [seed, number, index],
-            "floor_db": round(rng.uniform(*FLOOR_DB), 2),
-            "gain_db": round(rng.uniform(*GAIN_DB), 2),
-            "narrow_hertz": draw_narrow(rng, 0.25),
-            "codec": draw_share(CODECS, rng),
-            "segments": _plan_segments(float(seconds), wanted, had, material, LIVELY_SHARES[split]),
-        }
+        blank_recording(f"{index + 1:02d}", split, [seed, number, index], rng)
+        | {"segments": _plan_segments(float(seconds), wanted, had, material, LIVELY_SHARES[split])}
         for index, seconds in enumerate(lengths)
     ]
     for recording in recordings:
@@ -171,6 +164,22 @@ def draw_narrow(rng: np.random.Generator, probability: float) -> int:
     return hertz if rng.random() < probability else 0
 
 
+def blank_recording(
+    name: str, split: str, seed: Sequence[int], rng: np.random.Generator
+) -> dict[str, Any]:
+    """Return a recording without segments; ``seed`` is that of its sound."""
+    return {
+        "recording": f"{split.lower()}-{name}",
+        "split": split,
+        "seed": list(seed),
+        "floor_db": round(rng.uniform(*FLOOR_DB), 2),
+        "gain_db": round(rng.uniform(*GAIN_DB), 2),
+        "narrow_hertz": draw_narrow(rng, 0.25),
+        "codec": draw_share(CODECS, rng),
+        "segments": [],
+    }
+
+
 def _plan_segments(
     seconds: float,
     wanted: Mapping[str, float],
@@ -190,7 +199,7 @@ def _plan_segments(
         # it ends in music or noise, whose length is free
         last = filled > seconds - 10 and segments[-1]["label"] in ("speech", "speech+music")
         label = _next_label(segments, wanted, had, rng, ("music", "noise") if last else CLASSES)
-        segment = _plan_segment(label, segments, voices, tracks, material, lively_share)
+        segment = plan_segment(label, segments, voices, tracks, material, lively_share)
         segments.append(segment)
         had[label] += segment["samples"] / SAMPLE_RATE
         filled += segment["samples"] / SAMPLE_RATE
@@ -221,7 +230,7 @@ def _next_label(
     return max(zip(weights, CLASSES, strict=True))[1]
 
 
-def _plan_segment(
+def plan_segment(
     label: str,
     before: Sequence[Mapping],
     voices: list[str],
@@ -229,6 +238,7 @@ def _plan_segment(
     material: Material,
     lively_share: float,
 ) -> dict:
+    """Draw what is heard in a segment of a class; ``before`` are those before it."""
     rng = material.rng
     seconds = rng.uniform(*SEGMENT_SECONDS[label])
     segment = blank_segment(label, seconds, rng)

@@ -216,11 +216,9 @@ def render(recording: Mapping, raw_folder: str | os.PathLike) -> np.ndarray:
             part += _speech(segment, raw_folder, rng)
         if index in music:
             part += music[index]
-        if segment["recorded"]:
-            song = read_source(raw_folder / segment["recorded"])
-            if not song.any():
-                raise _silent(raw_folder / segment["recorded"])
-            part += gain_of(segment["music_db"]) * singing.play(song, length, rng)
+        if segment["recorded"] and not segment["music"]:
+            song = _song(raw_folder / segment["recorded"], length, rng)
+            part += gain_of(segment["music_db"]) * song
         if segment["noise"]:
             sounds = _ambience(segment["noise"], length, raw_folder, rng)
             part += gain_of(segment["noise_db"]) * sounds
@@ -249,6 +247,14 @@ def render(recording: Mapping, raw_folder: str | os.PathLike) -> np.ndarray:
     return mp3_round_trip(samples) if recording["codec"] == "mp3" else samples
 
 
+def _song(path: Path, length: int, rng: np.random.Generator) -> np.ndarray:
+    """Play a recording of singing; its level is about 1."""
+    song = read_source(path)
+    if not song.any():
+        raise _silent(path)
+    return singing.play(song, length, rng)
+
+
 def _silent(path: Path) -> CorpusError:
     return CorpusError(f"{path} holds no sound: leave it out in the table of sources.")
 
@@ -258,8 +264,8 @@ def _speech(segment: Mapping, raw_folder: Path, rng: np.random.Generator) -> np.
     speech = np.zeros(segment["samples"])
     for file, start, end, level, at in segment["phrases"]:
         phrase = read_source(raw_folder / file)[start:end] / gain_of(level)
-        if segment["lively"]:  # it may be quicker or slower: its place stays as planned
-            phrase = singing.lively(phrase, rng)[: end - start]
+        if segment["lively"]:  # its place stays as planned: what is said sooner begins again
+            phrase = np.resize(singing.lively(phrase, rng), end - start)
         speech[at : at + len(phrase)] += faded(phrase, 80, 160)
     return gain_of(segment["speech_db"]) * speech
 
@@ -296,7 +302,7 @@ def _music_run(
     played = faded(played / level, rise, fall) * gain
     music = {i: played[edges[k] : edges[k + 1]] for k, i in enumerate(indices)}
     for i in indices:
-        if segments[i]["sung"]:
+        if segments[i]["singer"]:
             music[i] = _sung(music[i], segments[i], raw_folder, rng)
     return music
 
@@ -304,9 +310,14 @@ def _music_run(
 def _sung(
     music: np.ndarray, segment: Mapping, raw_folder: Path, rng: np.random.Generator
 ) -> np.ndarray:
-    """Let a voice of the same split sing to the music, at the level the music had alone."""
-    phrases = [read_source(raw_folder / file)[start:end] for file, start, end in segment["sung"]]
-    both = singing.sing_over(music, phrases, rng, ratio_db=segment["sung_db"])
+    """Let a singer, recorded or made, sing to the music, at the level the music had alone."""
+    if segment["recorded"]:
+        song = _song(raw_folder / segment["recorded"], len(music), rng)
+        both = music + gain_of(segment["sung_db"]) * root_mean_square(music) * song
+    else:
+        files = segment["sung"]
+        phrases = [read_source(raw_folder / file)[start:end] for file, start, end in files]
+        both = singing.sing_over(music, phrases, rng, ratio_db=segment["sung_db"])
     before, after = map(root_mean_square, (music, both))
     return both * (before / after if after else 1.0)
 

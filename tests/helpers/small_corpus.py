@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -117,6 +118,27 @@ def make_packages(raw_folder):
         else:
             rows.append(pins | {"files": "*.g722;*.wav" if kind == "speech" else "*.ogg"})
     return pd.DataFrame(rows)
+
+
+def fabricated(seed, voices=3, artists=2):
+    """Sources and phrases as a real split has them, without any audio."""
+    rng = np.random.default_rng(seed)
+    sources, spoken = [], {}
+    for voice, index in itertools.product(range(voices), range(120)):
+        path = f"v{voice}/{index}"
+        sources.append({"path": path, "kind": "speech", "group": f"v{voice}", "seconds": 9.0})
+        starts = np.cumsum(rng.integers(100, 700, 4)) * 160
+        spoken[path] = [(int(a), int(b) - 16_000, -20.0) for a, b in itertools.pairwise(starts)]
+        spoken[path] = [p for p in spoken[path] if p[1] - p[0] > 6_400]
+    for artist, index in itertools.product(range(artists), range(4)):
+        sources.append(
+            {"path": f"m{artist}/{index}", "kind": "music", "group": f"m{artist}", "seconds": 90.0}
+        )
+    sources += [
+        {"path": f"n/{i}", "kind": "noise", "group": f"n:{i % 9}", "seconds": 3.0}
+        for i in range(30)
+    ]
+    return sources, spoken
 
 
 def make_corpus(data: Path, *, stored: bool = True) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import soundfile
 
 from audioseg.corpus import plan, singing, sound
 from audioseg.corpus.medleys import (
+    ACCOMPANIED_SHARE,
     LOUD_DBFS,
     MEDLEY_SECONDS,
     MEDLEYS,
@@ -54,6 +55,29 @@ def test_singing_and_sounds_take_turns_and_every_one_is_heard():
     assert all(lowest - 0.02 <= level <= highest + 0.02 for level in loud)
     assert plan_medleys("TRN", SOURCES, seed=1) == recordings
     assert plan_medleys("TRN", SOURCES, seed=2) != recordings
+
+
+def test_music_of_the_split_is_beneath_a_share_of_the_songs():
+    tracks = [
+        {"path": f"m/{i}.ogg", "kind": "music", "group": f"m{i % 2}", "seconds": seconds}
+        for i, seconds in enumerate([20.0, 90.0, 120.0, 150.0])
+    ]
+    recordings = plan_medleys("TRN", [*SOURCES, *tracks], seed=1)
+    plain = plan_medleys("TRN", SOURCES, seed=1)
+    songs = [s for r in recordings for s in r["segments"] if s["recorded"]]
+    over = [song for song in songs if song["music"]]
+    assert len(songs) > 100
+    assert abs(len(over) / len(songs) - ACCOMPANIED_SHARE) < 0.15  # three standard deviations
+    # of 20 seconds is too short a track
+    assert {(s["music"], s["artist"]) for s in over} == {
+        (t["path"], t["group"]) for t in tracks if t["seconds"] > 20
+    }
+    lowest, highest = plan.VOICE_OVER_MUSIC_DB
+    assert all(lowest <= song["sung_db"] <= highest for song in over)
+    beneath = {"music": None, "artist": None, "sung_db": None}
+    assert [[s | beneath for s in r["segments"]] for r in recordings] == [
+        [s | beneath for s in r["segments"]] for r in plain
+    ]  # nothing else changes
 
 
 def test_no_medley_is_drawn_with_the_numbers_of_another_or_of_the_plan():

@@ -75,3 +75,48 @@ def test_loud_clicks_turn_nothing_else_down(gain_db, tmp_path):
     heard = samples[RATE : 9 * RATE]
     assert 20 * np.log10(heard.std()) == pytest.approx(-30, abs=0.5)
     assert 0.9 < np.abs(samples[10 * RATE :]).max() < 1
+
+
+def tone(hertz, seconds):
+    return 0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE)
+
+
+def recording_of(*segments):
+    recording = {
+        "recording": "r", "split": "TRN", "seed": [3], "floor_db": -90.0, "gain_db": 0.0,
+        "narrow_hertz": 0, "codec": "none", "segments": list(segments),
+    }  # fmt: skip
+    plan.lay_out(recording)
+    return recording
+
+
+def test_who_was_recorded_sings_as_loud_above_the_music_as_planned(tmp_path):
+    soundfile.write(tmp_path / "music.wav", tone(100, 60), RATE)
+    soundfile.write(tmp_path / "song.wav", tone(3_000, 5), RATE)
+    rng = np.random.default_rng(1)
+    # the music goes on at its own level, whatever level the second segment would have alone
+    segments = [
+        plan.blank_segment("music", 8.0, rng)
+        | {"music": "music.wav", "artist": "a", "music_db": level, "music_goes_on": goes_on}
+        | {"singer": "s", "recorded": "song.wav", "sung_db": over, "narrow_hertz": 0}
+        for level, goes_on, over in ((-20.0, False, 6.0), (-34.0, True, -3.0))
+    ]
+    samples = sound.render(recording_of(*segments), tmp_path) / 32_768
+    for segment in segments:
+        heard = samples[segment["start"] :][: segment["samples"]][RATE:-RATE]
+        power = np.abs(np.fft.rfft(heard * np.hanning(len(heard)))) ** 2
+        hertz = np.fft.rfftfreq(len(heard), 1 / RATE)
+        over = 10 * np.log10(power[hertz > 1_000].sum() / power[hertz < 1_000].sum())
+        assert over == pytest.approx(segment["sung_db"], abs=1)  # there are pauses in the song
+        assert 20 * np.log10(heard.std()) == pytest.approx(-20, abs=1)
+
+
+def test_a_phrase_that_is_said_sooner_begins_again(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "said.wav", tone(200, 4), RATE)
+    monkeypatch.setattr(sound.singing, "lively", lambda phrase, rng: phrase[: len(phrase) // 3])
+    segment = plan.blank_segment("speech", 4.0, np.random.default_rng(1))
+    segment |= {"voice": "v", "phrases": [["said.wav", 0, 4 * RATE, -13.5, 0]]}
+    segment |= {"speech_db": -20.0, "lively": True, "narrow_hertz": 0}
+    samples = sound.render(recording_of(segment), tmp_path) / 32_768
+    tenths = samples[: 4 * RATE].reshape(40, -1).std(axis=1)
+    assert (20 * np.log10(tenths) > -25).all()

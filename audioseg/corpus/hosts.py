@@ -1,0 +1,65 @@
+"""Recordings of hosts who talk over one piece of music after the other, as on the radio.
+
+A voice over music is the hardest of the classes, and whoever learns songs takes it for one. The
+hosts come in addition to the recordings of :mod:`audioseg.corpus.plan` and change nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from audioseg.corpus import plan
+from audioseg.corpus.material import Material
+from vggish.frontend import SAMPLE_RATE
+
+HOSTS, HOST_SECONDS = 6, 120.0
+STREAM = 2_000  # of random numbers; medleys have 1,000
+
+
+def plan_hosts(
+    split: str,
+    sources: Sequence[Mapping],
+    phrases: Mapping[str, Sequence[tuple[int, int, float]]],
+    *,
+    seed: int,
+) -> list[dict]:
+    """Plan recordings of one voice each, over one piece of music after the other.
+
+    Parameters
+    ----------
+    split : str
+        TRN, VAL or TST.
+    sources, phrases, seed
+        As :func:`audioseg.corpus.plan.plan_recordings` takes them.
+
+    Returns
+    -------
+    list of dict
+        As that function returns them.
+
+    Raises
+    ------
+    CorpusError
+        If the sources do not suffice.
+    """
+    number = plan.split_number(split)
+    rng = np.random.default_rng([seed, number, STREAM])
+    material = Material(sources, phrases, rng)
+    recordings = []
+    for index in range(HOSTS):
+        # 0 would be the stream of this plan
+        own = [seed, number, STREAM, index + 1]
+        recording = plan.blank_recording(f"host-{index + 1}", split, own, rng)
+        segments, voices = recording["segments"], [material.draw_voice()]
+        label = "speech+music"
+        while label == "speech+music":
+            tracks, lively = [material.draw_track()], plan.LIVELY_SHARES[split]
+            filled = sum(segment["samples"] for segment in segments)
+            if filled > HOST_SECONDS * SAMPLE_RATE:
+                label = "music"  # it ends in a class whose length is free
+            segments.append(plan.plan_segment(label, segments, voices, tracks, material, lively))
+        plan.lay_out(recording)
+        recordings.append(recording)
+    return recordings

@@ -1,0 +1,39 @@
+"""Recordings of hosts, who talk over music."""
+
+import itertools
+
+import numpy as np
+from small_corpus import fabricated
+
+from audioseg.corpus import plan
+from audioseg.corpus.hosts import HOST_SECONDS, HOSTS, STREAM, plan_hosts
+from vggish.frontend import SAMPLE_RATE
+
+
+def test_a_host_talks_over_music_all_the_time_and_leaves_it_in_the_end():
+    sources, spoken = fabricated(1)
+    recordings = plan_hosts("TRN", sources, spoken, seed=1)
+    assert len({recording["recording"] for recording in recordings}) == HOSTS
+    for recording in recordings:
+        assert recording["samples"] > HOST_SECONDS * SAMPLE_RATE
+        assert (recording["samples"] - 15_600) % 1_920 == 0
+        *talk, end = recording["segments"]
+        assert {segment["label"] for segment in talk} == {"speech+music"}
+        assert end["label"] == "music"
+        assert len({segment["voice"] for segment in talk}) == 1
+        for segment in talk:  # labels are exact: speech begins and ends each
+            *_, (_, first, last, _, at) = segment["phrases"]
+            assert segment["phrases"][0][4] == 0
+            assert at + last - first == segment["samples"]
+        for earlier, later in itertools.pairwise(recording["segments"]):
+            assert earlier["start"] + earlier["samples"] == later["start"]
+    voices = [recording["segments"][0]["voice"] for recording in recordings]
+    assert set(voices) == {"v0", "v1", "v2"}
+    assert plan_hosts("TRN", sources, spoken, seed=1) == recordings
+    assert plan_hosts("TRN", sources, spoken, seed=2) != recordings
+
+
+def test_no_host_is_drawn_with_the_numbers_of_another_or_of_the_plan():
+    seeds = [r["seed"] for r in plan_hosts("TRN", *fabricated(1), seed=1)]
+    seeds.append([1, plan.split_number("TRN"), STREAM])
+    assert len({np.random.default_rng(seed).random() for seed in seeds}) == HOSTS + 1
