@@ -222,6 +222,20 @@ def test_another_processor_plans_the_same_and_sounds_the_same(made, tmp_path):
     check_levels(tmp_path / "a" / "on-hold")
 
 
+def test_hosts_come_with_medleys_and_both_in_trn_alone(made, monkeypatch):
+    def planned():
+        sources = read_sources(made[0] / "sources.csv")
+        recordings = compose._plan(sources, made[0], made[0] / "raw", MINUTES, compose.SEED, 1)
+        return [r["recording"] for r in recordings]
+
+    without = planned()
+    monkeypatch.setattr(compose, "plan_hosts", lambda split, *_, seed: [{"recording": "host"}])
+    assert planned() == without  # its sources have nobody who sings
+    monkeypatch.setattr(compose, "plan_medleys", lambda split, *_, seed: [{"recording": "medley"}])
+    first = next(i for i, name in enumerate(without) if not name.startswith("trn"))
+    assert planned() == [*without[:first], "medley", "host", *without[first:]]
+
+
 def test_the_plan_takes_phrases_from_their_table(made, tmp_path):
     known = phrases.read_phrases(STORED / "phrases.csv")
     first, *rest = (path for path in known if "voice-val" in path)
