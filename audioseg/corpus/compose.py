@@ -142,7 +142,7 @@ def _plan(
         )
         if split == "TRN":  # the shares of the others are kept
             medleys = plan_medleys(split, its_files, seed=seed)
-            # whoever learns songs, takes a voice over music for one
+            # they make up for the medleys, and leave other tables of sources as they are
             hosts = plan_hosts(split, its_files, phrases, seed=seed) if medleys else []
             recordings += medleys + hosts
     return recordings

@@ -1,7 +1,8 @@
 """Recordings of hosts who talk over one piece of music after the other, as on the radio.
 
-A voice over music is the hardest of the classes, and whoever learns songs takes it for one. The
-hosts come in addition to the recordings of :mod:`audioseg.corpus.plan` and change nothing else.
+A network that has learnt songs from the medleys takes a voice over music for one. So the hosts come
+with the medleys, in addition to the recordings of :mod:`audioseg.corpus.plan`, and change nothing
+else.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def plan_hosts(
     *,
     seed: int,
 ) -> list[dict]:
-    """Plan recordings of one voice each, over one piece of music after the other.
+    """Plan recordings of one speaker each, over one piece of music after the other.
 
     Parameters
     ----------
@@ -53,13 +54,17 @@ def plan_hosts(
         own = [seed, number, STREAM, index + 1]
         recording = plan.blank_recording(f"host-{index + 1}", split, own, rng)
         segments, voices = recording["segments"], [material.draw_voice()]
-        label = "speech+music"
-        while label == "speech+music":
-            tracks, lively = [material.draw_track()], plan.LIVELY_SHARES[split]
-            filled = sum(segment["samples"] for segment in segments)
-            if filled > HOST_SECONDS * SAMPLE_RATE:
-                label = "music"  # it ends in a class whose length is free
-            segments.append(plan.plan_segment(label, segments, voices, tracks, material, lively))
+        while sum(segment["samples"] for segment in segments) <= HOST_SECONDS * SAMPLE_RATE:
+            segments.append(_next("speech+music", segments, voices, material, split))
+        # it ends in a class whose length is free
+        segments.append(_next("music", segments, voices, material, split))
         plan.lay_out(recording)
         recordings.append(recording)
     return recordings
+
+
+def _next(
+    label: str, segments: list[dict], voices: list[str], material: Material, split: str
+) -> dict:
+    tracks = [material.draw_track()]
+    return plan.plan_segment(label, segments, voices, tracks, material, plan.LIVELY_SHARES[split])

@@ -1,8 +1,8 @@
 """Recordings of what there is little of: people who sing, by turns with noise.
 
-Every other song has music of the split beneath it. The noise is everyday sounds, field recordings
-and loud rushes. The medleys come in addition to the recordings of :mod:`audioseg.corpus.plan`. So
-another source of these kinds changes nothing else.
+About half of the songs have music of the split beneath them. The noise is everyday sounds, field
+recordings and loud rushes. The medleys come in addition to the recordings of
+:mod:`audioseg.corpus.plan`. So another source of these kinds changes nothing there.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
     split : str
         TRN, VAL or TST.
     sources : sequence of mapping
-        Those of the kinds ``singing``, ``sounds``, ``ambience`` and ``music`` are used: ``path``,
-        ``group``, and of music ``seconds``.
+        Those of the kinds ``singing``, ``sounds`` and ``ambience`` are used: ``path``, ``group``.
+        Music, if there is some, is put beneath songs.
     seed : int
         Same seed, same plan.
 
@@ -44,12 +44,12 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
     -------
     list of dict
         As :func:`audioseg.corpus.plan.plan_recordings` returns them; none if the split has
-        nothing of these kinds.
+        no singing, sounds and ambience.
 
     Raises
     ------
     CorpusError
-        If one of them is missing.
+        If one of these three is missing.
     """
     kept = {k: [s for s in sources if s["kind"] == k] for k in MEDLEY_KINDS}
     if not any(kept.values()):
@@ -92,7 +92,7 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
     return recordings
 
 
-def _accompany(recordings: Sequence[Mapping], tracks: Deck, rng: np.random.Generator) -> None:
+def _accompany(recordings: Sequence[dict], tracks: Deck, rng: np.random.Generator) -> None:
     """Put music beneath a share of the songs."""
     for segment in (segment for recording in recordings for segment in recording["segments"]):
         if segment["recorded"] and rng.random() < ACCOMPANIED_SHARE:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -164,9 +163,7 @@ def draw_narrow(rng: np.random.Generator, probability: float) -> int:
     return hertz if rng.random() < probability else 0
 
 
-def blank_recording(
-    name: str, split: str, seed: Sequence[int], rng: np.random.Generator
-) -> dict[str, Any]:
+def blank_recording(name: str, split: str, seed: Sequence[int], rng: np.random.Generator) -> dict:
     """Return a recording without segments; ``seed`` is that of its sound."""
     return {
         "recording": f"{split.lower()}-{name}",

@@ -264,7 +264,7 @@ def _speech(segment: Mapping, raw_folder: Path, rng: np.random.Generator) -> np.
     speech = np.zeros(segment["samples"])
     for file, start, end, level, at in segment["phrases"]:
         phrase = read_source(raw_folder / file)[start:end] / gain_of(level)
-        if segment["lively"]:  # its place stays as planned: what is said sooner begins again
+        if segment["lively"]:  # its place stays as planned: it is cut, or begins again
             phrase = np.resize(singing.lively(phrase, rng), end - start)
         speech[at : at + len(phrase)] += faded(phrase, 80, 160)
     return gain_of(segment["speech_db"]) * speech
@@ -343,7 +343,7 @@ def _excerpt_of_track(path: Path, length: int, rng: np.random.Generator) -> np.n
             best, best_heard = excerpt, heard
         if heard > 0.95:
             break
-    if not len(best):
+    if not best.any():
         raise _silent(path)
     return np.resize(best, length)
 

@@ -77,6 +77,14 @@ def test_loud_clicks_turn_nothing_else_down(gain_db, tmp_path):
     assert 0.9 < np.abs(samples[10 * RATE :]).max() < 1
 
 
+def test_a_track_without_sound_is_named(tmp_path):
+    soundfile.write(tmp_path / "track.wav", np.zeros(60 * RATE), RATE)
+    segment = plan.blank_segment("music", 4.0, np.random.default_rng(1))
+    segment |= {"music": "track.wav", "artist": "a", "music_db": -20.0}
+    with pytest.raises(CorpusError, match=r"track\.wav holds no sound"):
+        sound.render(recording_of(segment), tmp_path)
+
+
 def tone(hertz, seconds):
     return 0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE)
 
@@ -111,12 +119,16 @@ def test_who_was_recorded_sings_as_loud_above_the_music_as_planned(tmp_path):
         assert 20 * np.log10(heard.std()) == pytest.approx(-20, abs=1)
 
 
-def test_a_phrase_that_is_said_sooner_begins_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize("times", [1 / 3, 2])
+def test_a_phrase_that_is_said_sooner_or_later_fills_its_place(times, tmp_path, monkeypatch):
     soundfile.write(tmp_path / "said.wav", tone(200, 4), RATE)
-    monkeypatch.setattr(sound.singing, "lively", lambda phrase, rng: phrase[: len(phrase) // 3])
-    segment = plan.blank_segment("speech", 4.0, np.random.default_rng(1))
+    monkeypatch.setattr(
+        sound.singing, "lively", lambda phrase, rng: np.resize(phrase, int(times * len(phrase)))
+    )
+    segment = plan.blank_segment("speech", 5.0, np.random.default_rng(1))
     segment |= {"voice": "v", "phrases": [["said.wav", 0, 4 * RATE, -13.5, 0]]}
     segment |= {"speech_db": -20.0, "lively": True, "narrow_hertz": 0}
     samples = sound.render(recording_of(segment), tmp_path) / 32_768
-    tenths = samples[: 4 * RATE].reshape(40, -1).std(axis=1)
-    assert (20 * np.log10(tenths) > -25).all()
+    tenths = 20 * np.log10(samples[: 5 * RATE].reshape(50, -1).std(axis=1))
+    assert (tenths[:40] > -25).all()
+    assert (tenths[40:] < -70).all()
