@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from audioseg.corpus import plan
-from audioseg.corpus.material import Material
+from audioseg.corpus.material import Material, Phrases
 from vggish.frontend import SAMPLE_RATE
 
 HOSTS, HOST_SECONDS = 6, 120.0
@@ -20,11 +20,7 @@ STREAM = 2_000  # of random numbers; medleys have 1,000
 
 
 def plan_hosts(
-    split: str,
-    sources: Sequence[Mapping],
-    phrases: Mapping[str, Sequence[tuple[int, int, float]]],
-    *,
-    seed: int,
+    split: str, sources: Sequence[Mapping], phrases: Phrases, *, seed: int
 ) -> list[dict]:
     """Plan recordings of one speaker each, over one piece of music after the other.
 
@@ -55,16 +51,17 @@ def plan_hosts(
         recording = plan.blank_recording(f"host-{index + 1}", split, own, rng)
         segments, voices = recording["segments"], [material.draw_voice()]
         while sum(segment["samples"] for segment in segments) <= HOST_SECONDS * SAMPLE_RATE:
-            segments.append(_next("speech+music", segments, voices, material, split))
+            segments.append(_draw_segment("speech+music", segments, voices, material, split))
         # it ends in a class whose length is free
-        segments.append(_next("music", segments, voices, material, split))
+        segments.append(_draw_segment("music", segments, voices, material, split))
         plan.lay_out(recording)
         recordings.append(recording)
     return recordings
 
 
-def _next(
-    label: str, segments: list[dict], voices: list[str], material: Material, split: str
+def _draw_segment(
+    label: str, before: Sequence[Mapping], voices: list[str], material: Material, split: str
 ) -> dict:
+    """Draw a segment over another track, unless the one before goes on."""
     tracks = [material.draw_track()]
-    return plan.plan_segment(label, segments, voices, tracks, material, plan.LIVELY_SHARES[split])
+    return plan.plan_segment(label, before, voices, tracks, material, plan.LIVELY_SHARES[split])

@@ -13,6 +13,19 @@ LONGEST_PHRASE_SECONDS = 20.0
 SHORTEST_TRACK_SECONDS = 35.0
 
 
+# for each path of speech: first sample, end and level in dB of full scale, as find_phrases has them
+Phrases = Mapping[str, Sequence[tuple[int, int, float]]]
+
+
+def tracks_of(sources: Sequence[Mapping]) -> list[Mapping]:
+    """Return the music that is long enough to be heard beneath a voice."""
+    return [
+        source
+        for source in sources
+        if source["kind"] == "music" and source["seconds"] >= SHORTEST_TRACK_SECONDS
+    ]
+
+
 class Deck:
     """Draws every card once before any comes again."""
 
@@ -32,7 +45,7 @@ class Material:
     def __init__(
         self,
         sources: Sequence[Mapping],
-        phrases: Mapping,
+        phrases: Phrases,
         rng: np.random.Generator,
     ):
         self.rng = rng
@@ -48,8 +61,8 @@ class Material:
                     for phrase in phrases[path]
                     if phrase[1] - phrase[0] <= LONGEST_PHRASE_SECONDS * SAMPLE_RATE
                 )
-            elif source["kind"] == "music" and source["seconds"] >= SHORTEST_TRACK_SECONDS:
-                music.setdefault(group, []).append((path, source["seconds"]))
+        for track in tracks_of(sources):
+            music.setdefault(track["group"], []).append((track["path"], track["seconds"]))
         speech = {voice: cards for voice, cards in speech.items() if cards}
         if not (speech and music and noise):
             raise CorpusError(

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from audioseg.corpus import plan
-from audioseg.corpus.material import SHORTEST_TRACK_SECONDS, Deck
+from audioseg.corpus.material import Deck, tracks_of
 from audioseg.corpus.sound import CorpusError
 from audioseg.corpus.sources import MEDLEY_KINDS
 from vggish.frontend import SAMPLE_RATE
@@ -82,12 +82,7 @@ def plan_medleys(split: str, sources: Sequence[Mapping], *, seed: int) -> list[d
             filled += sum(segment["samples"] for segment in pair)
         plan.lay_out(recording)
         recordings.append(recording)
-    tracks = [
-        source
-        for source in sources
-        if source["kind"] == "music" and source["seconds"] >= SHORTEST_TRACK_SECONDS
-    ]
-    if tracks:
+    if tracks := tracks_of(sources):
         _accompany(recordings, Deck(tracks, rng), rng)
     return recordings
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import feat_ext
-from audioseg.corpus.material import Deck, Material
+from audioseg.corpus.material import Deck, Material, Phrases
 from audioseg.corpus.noises import KINDS as STEADY
 from audioseg.corpus.sound import BLOCK_SAMPLES, CODECS, CorpusError
 from audioseg.labels import CLASSES, Segment
@@ -86,7 +86,7 @@ def frame_labels(recording: Mapping) -> np.ndarray:
 def plan_recordings(
     split: str,
     sources: Sequence[Mapping],
-    phrases: Mapping[str, Sequence[tuple[int, int, float]]],
+    phrases: Phrases,
     *,
     minutes: float,
     shares: Mapping[str, float],

@@ -120,7 +120,7 @@ def make_packages(raw_folder):
     return pd.DataFrame(rows)
 
 
-def fabricated(seed, voices=3, artists=2):
+def fabricated_sources(seed, voices=3, artists=2):
     """Sources and phrases as a real split has them, without any audio."""
     rng = np.random.default_rng(seed)
     sources, spoken = [], {}

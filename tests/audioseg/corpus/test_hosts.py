@@ -3,7 +3,7 @@
 import itertools
 
 import numpy as np
-from small_corpus import fabricated
+from small_corpus import fabricated_sources
 
 from audioseg.corpus import medleys, plan
 from audioseg.corpus.hosts import HOST_SECONDS, HOSTS, STREAM, plan_hosts
@@ -11,7 +11,7 @@ from vggish.frontend import SAMPLE_RATE
 
 
 def test_a_host_talks_over_music_all_the_time_and_leaves_it_in_the_end():
-    sources, spoken = fabricated(1)
+    sources, spoken = fabricated_sources(1)
     recordings = plan_hosts("TRN", sources, spoken, seed=1)
     assert len({recording["recording"] for recording in recordings}) == HOSTS
     for recording in recordings:
@@ -37,7 +37,7 @@ def test_a_host_talks_over_music_all_the_time_and_leaves_it_in_the_end():
 
 def test_no_host_is_drawn_with_the_numbers_of_another_recording_or_of_a_plan():
     number = plan.split_number("TRN")
-    seeds = [r["seed"] for r in plan_hosts("TRN", *fabricated(1), seed=1)]
+    seeds = [r["seed"] for r in plan_hosts("TRN", *fabricated_sources(1), seed=1)]
     seeds += [[1, number, STREAM], [1, number, medleys.STREAM]]
     seeds += [[1, number, medleys.STREAM, i + 1] for i in range(medleys.MEDLEYS)]
     assert len({np.random.default_rng(seed).random() for seed in seeds}) == len(seeds)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_corpus import RATE, fabricated
+from small_corpus import RATE, fabricated_sources
 
 from audioseg import labels
 from audioseg.corpus import plan as planning
@@ -15,7 +15,7 @@ from vggish import frontend
 
 
 def plan(seed, minutes=31.0, share=0.687):
-    sources, spoken = fabricated(seed)
+    sources, spoken = fabricated_sources(seed)
     return planning.plan_recordings(
         "VAL",
         sources,
@@ -94,7 +94,7 @@ def test_steady_noise_is_as_loud_as_planned_whatever_the_gain_of_its_recording()
 
 
 def test_too_little_material_is_refused(monkeypatch):
-    sources, spoken = fabricated(1)
+    sources, spoken = fabricated_sources(1)
     shares = planning.SHARES["VAL"]
     for kind in ("speech", "music", "noise"):
         fewer = [source for source in sources if source["kind"] != kind]

@@ -9,6 +9,19 @@ from audioseg.corpus import plan, sound
 from audioseg.corpus.sound import CorpusError
 
 
+def tone(hertz, seconds):
+    return 0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE)
+
+
+def recording_of(*segments, gain_db=0.0):
+    recording = {
+        "recording": "r", "split": "TRN", "seed": [3], "floor_db": -90.0, "gain_db": gain_db,
+        "narrow_hertz": 0, "codec": "none", "segments": list(segments),
+    }  # fmt: skip
+    plan.lay_out(recording)
+    return recording
+
+
 @pytest.mark.numeric
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 32_000, 44_100, 48_000])
 def test_every_rate_becomes_16_khz(tmp_path, rate):
@@ -66,12 +79,7 @@ def test_loud_clicks_turn_nothing_else_down(gain_db, tmp_path):
     hiss, clicks = (plan.blank_segment("noise", 10.0, rng) for _ in range(2))
     hiss |= {"steady": "white", "noise_db": -30.0 - gain_db, "narrow_hertz": 0}
     clicks |= {"steady": "clicks", "noise_db": -10.0 - gain_db, "narrow_hertz": 0}
-    recording = {
-        "recording": "r", "split": "TRN", "seed": [3], "floor_db": -70.0, "gain_db": gain_db,
-        "narrow_hertz": 0, "codec": "none", "segments": [hiss, clicks],
-    }  # fmt: skip
-    plan.lay_out(recording)
-    samples = sound.render(recording, tmp_path) / 32_768
+    samples = sound.render(recording_of(hiss, clicks, gain_db=gain_db), tmp_path) / 32_768
     heard = samples[RATE : 9 * RATE]
     assert 20 * np.log10(heard.std()) == pytest.approx(-30, abs=0.5)
     assert 0.9 < np.abs(samples[10 * RATE :]).max() < 1
@@ -83,19 +91,6 @@ def test_a_track_without_sound_is_named(tmp_path):
     segment |= {"music": "track.wav", "artist": "a", "music_db": -20.0}
     with pytest.raises(CorpusError, match=r"track\.wav holds no sound"):
         sound.render(recording_of(segment), tmp_path)
-
-
-def tone(hertz, seconds):
-    return 0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE)
-
-
-def recording_of(*segments):
-    recording = {
-        "recording": "r", "split": "TRN", "seed": [3], "floor_db": -90.0, "gain_db": 0.0,
-        "narrow_hertz": 0, "codec": "none", "segments": list(segments),
-    }  # fmt: skip
-    plan.lay_out(recording)
-    return recording
 
 
 def test_who_was_recorded_sings_as_loud_above_the_music_as_planned(tmp_path):
