@@ -95,7 +95,7 @@ def read_source(
         ) from None
 
 
-@functools.lru_cache(maxsize=128)  # medleys play the same again and again; some 40 MB
+@functools.lru_cache(maxsize=64)  # medleys play the same again and again; some 30 MB
 def _whole(path: Path) -> np.ndarray:
     # a package may hold an empty prompt
     return audio.load(path) if path.stat().st_size else np.zeros(0, np.float32)
