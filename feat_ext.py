@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import av
@@ -235,6 +236,8 @@ def to_example(
     split: str,
     start_time_seconds: float = 0.0,
     hop_seconds: float = HOP_SECONDS,
+    faster_embedding: np.ndarray | None = None,
+    faster_audio_embedding: np.ndarray | None = None,
 ) -> tf.train.SequenceExample:
     """Put consecutive windows of a recording into a ``SequenceExample``, in AudioSet's form.
 
@@ -250,13 +253,16 @@ def to_example(
         When the first of the windows starts.
     hop_seconds : float
         From one window to the next.
+    faster_embedding, faster_audio_embedding : np.ndarray [shape=(n, 128)], optional
+        The same of the recording played a third faster (``audioseg.features.faster``).
 
     Returns
     -------
     tf.train.SequenceExample
         Context: ``recording``, ``split``, ``start_time_seconds``, ``hop_seconds``. Feature lists,
         one entry per window: ``embedding`` (512 bytes: 128 little-endian float32),
-        ``audio_embedding`` (128 bytes), ``label`` (int64).
+        ``audio_embedding`` (128 bytes), ``label`` (int64), and in VAL and TST
+        ``faster_embedding`` and ``faster_audio_embedding``.
     """
     import tensorflow as tf
 
@@ -277,6 +283,14 @@ def to_example(
     integers = [
         tf.train.Feature(int64_list=tf.train.Int64List(value=[value])) for value in label.tolist()
     ]
+    lists = {
+        "embedding": bytes_of(embedding.astype("<f4")),
+        "audio_embedding": bytes_of(audio_embedding),
+        "label": tf.train.FeatureList(feature=integers),
+    }
+    if faster_embedding is not None:
+        lists["faster_embedding"] = bytes_of(faster_embedding.astype("<f4"))
+        lists["faster_audio_embedding"] = bytes_of(faster_audio_embedding)
     return tf.train.SequenceExample(
         context=tf.train.Features(
             feature={
@@ -286,23 +300,19 @@ def to_example(
                 "hop_seconds": number(hop_seconds),
             }
         ),
-        feature_lists=tf.train.FeatureLists(
-            feature_list={
-                "embedding": bytes_of(embedding.astype("<f4")),
-                "audio_embedding": bytes_of(audio_embedding),
-                "label": tf.train.FeatureList(feature=integers),
-            }
-        ),
+        feature_lists=tf.train.FeatureLists(feature_list=lists),
     )
 
 
-def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+def parse_example(serialized: tf.Tensor, *, faster: bool = False) -> dict[str, tf.Tensor]:
     """Parse a serialized ``SequenceExample``; for ``tf.data.Dataset.map``.
 
     Parameters
     ----------
     serialized : tf.Tensor [shape=(), dtype=string]
         A record of a TFRecord file.
+    faster : bool
+        Whether to parse ``faster_embedding`` and ``faster_audio_embedding``, too.
 
     Returns
     -------
@@ -312,6 +322,9 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """
     import tensorflow as tf
 
+    forms = {"embedding": tf.float32, "audio_embedding": tf.uint8}
+    if faster:
+        forms |= {f"faster_{key}": dtype for key, dtype in forms.items()}
     context, steps = tf.io.parse_single_sequence_example(
         serialized,
         context_features={
@@ -321,9 +334,8 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
             "hop_seconds": tf.io.FixedLenFeature([], tf.float32),
         },
         sequence_features={
-            "embedding": tf.io.FixedLenSequenceFeature([], tf.string),
-            "audio_embedding": tf.io.FixedLenSequenceFeature([], tf.string),
             "label": tf.io.FixedLenSequenceFeature([], tf.int64),
+            **{key: tf.io.FixedLenSequenceFeature([], tf.string) for key in forms},
         },
     )
 
@@ -331,11 +343,8 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         values = tf.io.decode_raw(steps[key], dtype)
         return tf.reshape(values, (tf.size(steps[key]), EMBEDDING_SIZE))
 
-    return context | {
-        "embedding": rows("embedding", tf.float32),
-        "audio_embedding": rows("audio_embedding", tf.uint8),
-        "label": steps["label"],
-    }
+    found = {key: rows(key, dtype) for key, dtype in forms.items()}
+    return context | found | {"label": steps["label"]}
 
 
 def write_examples(path: str | os.PathLike, examples: Iterable[tf.train.SequenceExample]) -> None:
@@ -348,7 +357,9 @@ def write_examples(path: str | os.PathLike, examples: Iterable[tf.train.Sequence
             writer.write(example.SerializePartialToString(deterministic=True))
 
 
-def read_examples(path: str | os.PathLike) -> Iterator[dict[str, np.ndarray]]:
+def read_examples(
+    path: str | os.PathLike, *, faster: bool = False
+) -> Iterator[dict[str, np.ndarray]]:
     """Read a TFRecord file; yield what :func:`parse_example` returns, as arrays.
 
     Raises
@@ -358,4 +369,5 @@ def read_examples(path: str | os.PathLike) -> Iterator[dict[str, np.ndarray]]:
     """
     import tensorflow as tf
 
-    yield from tf.data.TFRecordDataset(os.fspath(path)).map(parse_example).as_numpy_iterator()
+    records = tf.data.TFRecordDataset(os.fspath(path))
+    yield from records.map(partial(parse_example, faster=faster)).as_numpy_iterator()

@@ -21,7 +21,9 @@ import feat_ext
 from audioseg.errors import CourseError
 from audioseg.labels import IGNORED, Classes, LabelError
 
-DATASET_FORMAT = 2
+DATASET_FORMAT = 3
+HEARD_TWICE = ("VAL", "TST")  # as `audioseg segment` hears; TRN teaches with one hearing
+FASTER = ("faster_embedding", "faster_audio_embedding")
 HOP_DECIMALS = 2  # hops are whole frames of 10 ms; float32 in the records
 DATASET_FOLDER = Path("data/on-hold/embeddings")
 # what readers go by
@@ -48,6 +50,9 @@ class Recording(NamedTuple):
     label : np.ndarray [shape=(n,), dtype=int64]
         The class at the centre of each window, see :func:`feat_ext.window_times`; -1 where it is
         to be ignored.
+    faster_embedding, faster_audio_embedding : np.ndarray or None
+        The same of the recording played a third faster, see :mod:`audioseg.features.faster`; in VAL
+        and TST, which are heard twice.
     """
 
     name: str
@@ -56,6 +61,8 @@ class Recording(NamedTuple):
     embedding: np.ndarray
     audio_embedding: np.ndarray
     label: np.ndarray
+    faster_embedding: np.ndarray | None = None
+    faster_audio_embedding: np.ndarray | None = None
 
 
 class Frames(NamedTuple):
@@ -72,6 +79,8 @@ class Frames(NamedTuple):
         The recordings.
     hop_seconds : float
         From one window of a recording to the next.
+    faster_embedding, faster_audio_embedding : np.ndarray or None
+        As in :class:`Recording`.
     """
 
     embedding: np.ndarray
@@ -80,6 +89,8 @@ class Frames(NamedTuple):
     recording: np.ndarray
     names: tuple[str, ...]
     hop_seconds: float
+    faster_embedding: np.ndarray | None = None
+    faster_audio_embedding: np.ndarray | None = None
 
 
 def read_dataset(
@@ -193,7 +204,7 @@ def load_split(
     keep_ignored: bool = False,
     **expected,
 ) -> Frames:
-    """Read a whole split into memory: 650 bytes a window, 20 MB an hour of audio.
+    """Read a whole split into memory: 20 MB an hour of audio, of VAL and TST twice that.
 
     Parameters
     ----------
@@ -217,13 +228,16 @@ def load_split(
             f"{Path(folder) / split}.tfrecord holds no recording: look at what failed in "
             "dataset.json."
         )
+    whole = _joined(parts)
     return Frames(
-        np.concatenate([part.embedding for part in parts]),
-        np.concatenate([part.audio_embedding for part in parts]),
-        np.concatenate([part.label for part in parts]),
+        whole.embedding,
+        whole.audio_embedding,
+        whole.label,
         np.repeat(np.arange(len(parts)), [len(part.label) for part in parts]),
         tuple(part.name for part in parts),
-        parts[0].hop_seconds,
+        whole.hop_seconds,
+        whole.faster_embedding,
+        whole.faster_audio_embedding,
     )
 
 
@@ -313,7 +327,8 @@ def _open_split(folder: str | os.PathLike, split: str, expected: dict) -> tuple[
 def _checked_examples(path: Path, dataset: dict, split: str) -> Iterator[Recording]:
     """Read the examples of a file, and check each against dataset.json."""
     again = f"{MAKE} with --overwrite"
-    examples = feat_ext.read_examples(path)
+    second = FASTER if split in HEARD_TWICE else ()
+    examples = feat_ext.read_examples(path, faster=bool(second))
     number = 0
     while True:
         number += 1
@@ -333,6 +348,7 @@ def _checked_examples(path: Path, dataset: dict, split: str) -> Iterator[Recordi
             example["embedding"],
             example["audio_embedding"],
             example["label"],
+            *(example[key] for key in second),
         )
         n = len(part.label)
         for what, found, needed in (
@@ -340,6 +356,7 @@ def _checked_examples(path: Path, dataset: dict, split: str) -> Iterator[Recordi
             ("hop_seconds", part.hop_seconds, dataset["hop_seconds"]),
             ("number of embeddings", len(part.embedding), n),
             ("number of audio_embeddings", len(part.audio_embedding), n),
+            *((f"number of {key}s", len(getattr(part, key)), n) for key in second),
         ):
             if found != needed:
                 raise DatasetError(f"{where}: the {what} is {found}, not {needed}: {again}.")
@@ -357,12 +374,14 @@ def _without_ignored(part: Recording) -> list[Recording]:
     if known.all():
         return [part]
     edges = np.flatnonzero(np.diff(known)) + 1
-    pieces = (np.split(array, edges) for array in part[3:])
+    none = [None] * (len(edges) + 1)
+    pieces = (none if array is None else np.split(array, edges) for array in part[3:])
     stretches = (Recording(*part[:3], *arrays) for arrays in zip(*pieces, strict=True))
     return [piece for piece in stretches if len(piece.label) and piece.label[0] != IGNORED]
 
 
 def _joined(parts: Sequence[Recording]) -> Recording:
-    """Put the examples of one recording together."""
-    arrays = zip(*(part[3:] for part in parts), strict=True)
-    return Recording(*parts[0][:3], *(np.concatenate(array) for array in arrays))
+    """Put the windows of several examples or recordings together."""
+    columns = zip(*(part[3:] for part in parts), strict=True)
+    arrays = (None if column[0] is None else np.concatenate(column) for column in columns)
+    return Recording(*parts[0][:3], *arrays)

@@ -146,7 +146,8 @@ def excerpts(
     Returns
     -------
     tuple of (Frames, list of Reference)
-        The windows inside each excerpt, and the reference of each excerpt.
+        The windows inside each excerpt, heard once: a window of the second hearing would reach
+        beyond the excerpt. And the reference of each excerpt.
     """
     hop = frames.hop_seconds
     # a small part of a hop is rounding
@@ -172,6 +173,8 @@ def excerpts(
         label=frames.label[at],
         recording=np.repeat(np.arange(len(rows)), [len(part) for part in rows]),
         names=tuple(names),
+        faster_embedding=None,
+        faster_audio_embedding=None,
     ), cut
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ import feat_ext
 from audioseg.errors import CourseError
 from audioseg.labels import COURSE, Classes, Segment, segments_from_frames
 from audioseg.smoothing import WINDOW_SECONDS, smooth
+from vggish.frontend import SAMPLE_RATE
 
 if TYPE_CHECKING:  # importing these takes seconds
     from audioseg.training.runs import Run
@@ -25,9 +26,6 @@ TOO_SHORT = (
     f"it is shorter than a window ({WINDOW_SECONDS:g} s), which its mirror image fills: "
     "do not rely on the answer"
 )
-# a recording of one window has no neighbours that say the same: it is heard 6 % slower and faster
-# as well, as from a tape. What is shorter than a window holds too little for that
-OTHER_SPEEDS = (15 / 16, 17 / 16)
 
 
 class SegmentationError(CourseError):
@@ -46,7 +44,7 @@ class Segmentation(NamedTuple):
     hop_seconds : float
         From one frame to the next.
     probabilities : np.ndarray [shape=(n, classes)]
-        Of each frame, by the network; of a single whole window, the mean of three speeds.
+        Of each frame, by the network: the mean of two hearings.
     labels : np.ndarray [shape=(n,)]
         The class of each frame, smoothed.
     track : list of Segment
@@ -163,10 +161,10 @@ def segment(
 ) -> Segmentation:
     """Segment a recording.
 
-    The audio is read, embedded and released block by block; 128 bytes a window stay, 4 MB an hour.
-    A recording that is damaged or breaks off is segmented as far as it can be read. A recording of
-    one whole window is also heard 6 % slower and 6 % faster: its probabilities are the mean of the
-    three.
+    The audio is read, embedded and released block by block; 6 MB an hour stay. A recording that is
+    damaged or breaks off is segmented as far as it can be read. A recording is heard twice: as it
+    is, and a third faster (:mod:`audioseg.features.faster`). The probabilities are the mean of
+    both. Only what is shorter than a window holds too little for that.
 
     Parameters
     ----------
@@ -193,8 +191,8 @@ def segment(
         If nothing of the recording can be read.
     """
     from audioseg import audio
+    from audioseg.features.faster import COST, embed_faster, nearest
     from audioseg.training.context import probabilities
-    from vggish.resample import resample
 
     hop_seconds = run.config["hop_seconds"]
     findings = audio.Findings()
@@ -205,18 +203,19 @@ def segment(
     parts, samples = [], 0
     for chunk in stream:
         parts.append(as_trained(chunk))
-        progress((stream.samples - samples) / audio.SAMPLE_RATE)
+        progress((stream.samples - samples) / audio.SAMPLE_RATE / (1 + COST))
         samples = stream.samples
     seconds = stream.samples / audio.SAMPLE_RATE
     answer = probabilities(run.network, np.concatenate(parts))
-    if stream.windows == 1 and not stream.padded:
-        whole = np.concatenate([*audio.read_16k_blocks(path, findings=audio.Findings())])
-        heard = [answer]
-        for speed in OTHER_SPEEDS:
-            again = resample(whole, round(speed * audio.SAMPLE_RATE), audio.SAMPLE_RATE)
-            window = next(iter(embedding.stream([again], hop_frames)))[:1]
-            heard.append(probabilities(run.network, as_trained(window)))
-        answer = np.mean(heard, axis=0)
+    if not stream.padded:
+        faster = embed_faster(
+            _told(audio.read_16k_blocks(path, findings=audio.Findings()), progress, COST),
+            embedding,
+            hop_seconds=hop_seconds,
+            form=as_trained,
+        )
+        faster = faster[nearest(len(answer), len(faster), hop_seconds=hop_seconds)]
+        answer = (answer + probabilities(run.network, faster)) / 2
     labels, track = track_of(answer, run.config, seconds, method=method, **options)
     broken = ""
     if findings.broken:
@@ -233,6 +232,15 @@ def segment(
         findings.cancelled,
         stream.padded,
     )
+
+
+def _told(
+    blocks: Iterable[np.ndarray], progress: Callable[[float], None], cost: float
+) -> Iterator[np.ndarray]:
+    """Pass on the blocks of a second hearing, and tell of the seconds."""
+    for block in blocks:
+        yield block
+        progress(len(block) / SAMPLE_RATE * cost / (1 + cost))
 
 
 def shares(track: Sequence[Segment], classes: Sequence[str]) -> dict[str, float]:

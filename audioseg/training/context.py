@@ -20,8 +20,10 @@ import numpy as np
 
 from audioseg.errors import CourseError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # takes TensorFlow along
     import keras
+
+    from audioseg.features.dataset import Frames
 
 EMBEDDING_SIZE = 128
 EDGE_WINDOWS = 32  # a sequence is continued by four seconds of its first and last window
@@ -152,6 +154,30 @@ def _of_one_length(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
         answer = np.asarray(network(block.astype(np.float32), training=False))
         parts.append(answer[:, begin - left : end - left])
     return np.concatenate(parts, axis=1)
+
+
+def probabilities_heard_twice(network: keras.Model, frames: Frames, feature: str) -> np.ndarray:
+    """Return what a network says of recordings that are heard twice, as ``segment`` hears them.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Of one of the three input shapes above.
+    frames : Frames
+        Of VAL or TST; where there is no second hearing, the first one counts alone.
+    feature : str
+        ``"embedding"`` or ``"audio_embedding"``: what the network takes.
+
+    Returns
+    -------
+    np.ndarray [shape=(n, classes), dtype=float32]
+        The mean of what :func:`probabilities_of` returns for each hearing.
+    """
+    once = probabilities_of(network, getattr(frames, feature), frames.recording)
+    faster = getattr(frames, f"faster_{feature}")
+    if faster is None:
+        return once
+    return (once + probabilities_of(network, faster, frames.recording)) / 2
 
 
 def probabilities_alone(network: keras.Model, embedding: np.ndarray) -> np.ndarray:

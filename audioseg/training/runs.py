@@ -29,7 +29,12 @@ from audioseg.training.choice import (
     val_score,
     val_scores,
 )
-from audioseg.training.context import input_shape, probabilities_alone, probabilities_of
+from audioseg.training.context import (
+    input_shape,
+    probabilities_alone,
+    probabilities_heard_twice,
+    probabilities_of,
+)
 from audioseg.training.fields import CONFIG, FOLDER, INPUTS, METRICS, TEST, RunError, read
 from audioseg.training.notebook import claim, compared, difference
 from audioseg.training.scores import frame_scores
@@ -193,6 +198,7 @@ def save(
         step = max(1, round(SHORT_SECONDS / float(val.hop_seconds)))
         clips = clips_of(recordings_of(val), step=step)
         alone = probabilities_alone(stored, getattr(val, input)[clips])
+        twice = probabilities_heard_twice(stored, val, input)
         seen = list(history.get("val_accuracy", [])) or [scores.accuracy]
         if min(abs(value - scores.accuracy) for value in seen) > AGREEMENT:
             raise RunError(
@@ -213,7 +219,7 @@ def save(
             "val_accuracy": scores.accuracy,
             "val_majority_share": float(np.mean(val.label == counts.argmax())),
             "val_macro_f1": scores.macro_f1,
-            **val_scores(val, answer, config, clips=clips, alone=alone),
+            **val_scores(val, twice, config, clips=clips, alone=alone),
             "val_balanced_accuracy": scores.balanced_accuracy,
             "val_f1": dict(zip(classes.names, scores.f1.tolist(), strict=True)),
             "seconds": round(float(seconds), 1),

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 import feat_ext
-from audioseg.features.dataset import DATASET_FORMAT
+from audioseg.features.dataset import DATASET_FORMAT, HEARD_TWICE
 from audioseg.labels import CLASSES, Segment, write_label_track
 from vggish import EMBEDDING_SIZE
 
@@ -66,9 +66,13 @@ def write_records(
         examples = []
         for name, (embedding, label) in recordings.items():
             quantized = ((np.clip(embedding, -2, 2) + 2) * (255 / 4)).astype(np.uint8)
+            second = {"faster_embedding": embedding, "faster_audio_embedding": quantized}
             examples.append(
-                feat_ext.to_example(embedding, quantized, label, recording=name, split=split)
-            )
+                feat_ext.to_example(
+                    embedding, quantized, label, recording=name, split=split,
+                    **second if split in HEARD_TWICE else {},
+                )
+            )  # fmt: skip
             counts += np.bincount(label, minlength=len(CLASSES))
         feat_ext.write_examples(path, examples)
         table[split] = {

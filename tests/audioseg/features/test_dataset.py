@@ -195,13 +195,13 @@ def test_a_file_of_another_run(own):
 def test_a_record_of_another_split_or_hop(own, key):
     dataset = json.loads((own / "dataset.json").read_text())
     if key == "split":
-        dataset["splits"]["VAL"] = dataset["splits"]["TRN"]
-        (own / "VAL.tfrecord").write_bytes((own / "TRN.tfrecord").read_bytes())
+        dataset["splits"]["TRN"] = dataset["splits"]["VAL"]
+        (own / "TRN.tfrecord").write_bytes((own / "VAL.tfrecord").read_bytes())
     else:
         dataset["hop_seconds"] = 0.96
     (own / "dataset.json").write_text(json.dumps(dataset))
     with pytest.raises(DatasetError, match=f"record 1: the {key} is"):
-        list(read_split(own, "VAL"))
+        list(read_split(own, "TRN"))
 
 
 @pytest.mark.parametrize(
@@ -211,10 +211,15 @@ def test_a_record_of_another_split_or_hop(own, key):
         b"\x0a\x03abc",
         feat_ext.to_example(
             np.zeros((2, 64), np.float32), np.zeros((2, 128), np.uint8), np.zeros(2, np.int64),
+            recording="a", split="VAL", faster_embedding=np.zeros((2, 128), np.float32),
+            faster_audio_embedding=np.zeros((2, 128), np.uint8),
+        ).SerializeToString(),
+        feat_ext.to_example(
+            np.zeros((2, 128), np.float32), np.zeros((2, 128), np.uint8), np.zeros(2, np.int64),
             recording="a", split="VAL",
         ).SerializeToString(),
     ],
-    ids=["empty", "noise", "64 dimensions"],
+    ids=["empty", "noise", "64 dimensions", "heard once"],
 )  # fmt: skip
 def test_records_of_another_kind(own, record):
     import tensorflow as tf
