@@ -52,6 +52,10 @@ def test_from_own_recordings_to_a_textgrid(count, tmp_path, monkeypatch, capsys)
         == (kept.label >= 0).sum()
         == sum(dataset["splits"]["TRN"]["counts"].values())
     )
+    val, whole = (load_split("data/mine/embeddings", "VAL", keep_ignored=k) for k in (False, True))
+    known = whole.label >= 0
+    assert val.faster_embedding.tolist() == whole.faster_embedding[known].tolist()
+    assert not known.all()
     # a copy of a notebook, with its name and the folder of the records changed
     source = nbformat.read(ROOT / "03-training-92-keras_2mlp_context.ipynb", as_version=4)
     for cell in source.cells:

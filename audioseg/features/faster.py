@@ -1,8 +1,9 @@
 """A second hearing: a recording embedded as if it were played a third faster.
 
 A window of the second hearing holds 1.3 s of the recording in place of 0.975 s, and all of it
-sounds higher. So a network that hears a recording twice gives two opinions, on other numbers. Their
-mean is right more often than either, most of all on recordings unlike those of the corpus.
+sounds higher. So a network that hears a recording twice gives two opinions, the second with more of
+the recording in view. Their mean is right more often than the first alone, most of all on
+recordings unlike those of the corpus.
 
 Every second window is enough: the second hearing then costs half of the first.
 """

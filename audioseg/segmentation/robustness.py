@@ -18,7 +18,7 @@ from vggish.frontend import SAMPLE_RATE
 from vggish.resample import resample
 
 MP3_BITS = (160_000, 8_000)  # libsndfile's compression level 0 and 1, at 16 kHz
-LEVELS_DBFS = (-12, -20, -30, -40, -50)
+LEVELS_DBFS = (-12, -30, -50)
 
 
 def at_level(samples: np.ndarray, dbfs: float) -> np.ndarray:

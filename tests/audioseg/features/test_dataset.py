@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from fake_embedding import FakeEmbedding, FakeSource
-from recordings import write_corpus
+from recordings import write_corpus, write_recording
 
 import feat_ext
 from audioseg.features import extraction, parts
@@ -16,6 +16,7 @@ from audioseg.features.dataset import (
     read_split,
     stream_split,
 )
+from audioseg.features.faster import embed_faster, nearest
 from audioseg.labels import CLASSES
 
 
@@ -46,6 +47,30 @@ def test_what_was_written_is_read(made):
         np.testing.assert_array_equal(recording.audio_embedding, fake.quantize(expected))
         assert recording.label.dtype == np.int64
         assert recording.hop_seconds == 0.12
+
+
+def test_val_and_tst_are_heard_twice(made):
+    fake = FakeEmbedding("fake", "a" * 64)
+    for split in ("VAL", "TST"):
+        for recording in read_split(made, split):
+            samples = feat_ext.load(made.parent / split / f"{recording.name}.wav")
+            faster = embed_faster([samples], fake, hop_seconds=0.12)
+            expected = faster[nearest(len(recording.label), len(faster), hop_seconds=0.12)]
+            np.testing.assert_array_equal(recording.faster_embedding, expected)
+            np.testing.assert_array_equal(recording.faster_audio_embedding, fake.quantize(expected))
+        frames = load_split(made, split)
+        assert frames.faster_embedding.shape == frames.embedding.shape
+    frames = load_split(made, "TRN")
+    assert frames.faster_embedding is None is frames.faster_audio_embedding
+
+
+@pytest.mark.parametrize("samples", [1, 15_599])
+def test_what_is_shorter_than_a_window_is_heard_once(tmp_path, samples):
+    corpus = write_corpus(tmp_path / "corpus")
+    write_recording(corpus / "VAL" / "short.wav", samples / 16_000, labels="")
+    extraction.run(corpus, source=FakeSource(), show_progress=False)
+    short = next(r for r in read_split(corpus / "embeddings", "VAL") if r.name == "short")
+    np.testing.assert_array_equal(short.faster_embedding, short.embedding)
 
 
 def test_recordings_in_several_examples_are_whole_again(made, tmp_path, monkeypatch):

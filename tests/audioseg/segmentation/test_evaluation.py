@@ -36,7 +36,7 @@ def corpus(tmp_path):
     about.sample(frac=1, random_state=0).to_csv(tmp_path / "segments.csv", index=False)
     label, recording = np.concatenate(labels), np.array(recording)
     nothing = np.zeros((len(label), 0))
-    return tmp_path, Frames(nothing, nothing, label, recording, ("a", "b"), HOP)
+    return tmp_path, Frames(nothing, nothing, label, recording, ("a", "b"), HOP, nothing, nothing)
 
 
 def test_references_have_no_gaps(corpus):
@@ -59,6 +59,7 @@ def test_excerpts_are_as_files_of_their_own(corpus):
     short, cut = evaluation.excerpts(frames, reference, 2.0)
     assert [one.seconds for one in cut] == [2.0] * (4 + 2)  # of 9 s and 6 s, on a grid of 0.12 s
     assert np.bincount(short.recording).tolist() == [9] * 6
+    assert short.faster_embedding is None is short.faster_audio_embedding
     for number, one in enumerate(cut):
         times = feat_ext.window_times(9, HOP)
         expected = feat_ext.frame_labels(one.track, times, classes=CLASSES)

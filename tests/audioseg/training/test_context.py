@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from audioseg.features.dataset import Frames
 from audioseg.training import context
 
 
@@ -76,3 +77,15 @@ def test_recordings_do_not_hear_each_other(network):
     each = [context.probabilities(network, windows[recording == i]) for i in range(6)]
     together = context.probabilities_of(network, windows, recording)
     np.testing.assert_allclose(together, np.concatenate(each), atol=ROUNDING)
+
+
+def test_two_hearings_count_alike(network):
+    first, second = np.random.default_rng(0).integers(0, 256, (2, 12, 128), dtype=np.uint8)
+    recording = np.repeat([0, 1], 6)
+    frames = Frames(None, first, None, recording, ("a", "b"), 0.12, None, second)
+    each = [context.probabilities_of(network, heard, recording) for heard in (first, second)]
+    found = context.probabilities_heard_twice(network, frames, "audio_embedding")
+    np.testing.assert_allclose(found, np.mean(each, axis=0), atol=ROUNDING)
+    once = frames._replace(faster_audio_embedding=None)
+    found = context.probabilities_heard_twice(network, once, "audio_embedding")
+    np.testing.assert_allclose(found, each[0], atol=ROUNDING)

@@ -105,13 +105,23 @@ def test_short_recordings_and_pieces_of_one_are_scored_too(folder):
             key: getattr(frames, key)[-n:] for key in ("embedding", "audio_embedding", "label")
         }
         recording = np.repeat(np.arange(len(lengths)), lengths)
-        return SimpleNamespace(**parts, recording=recording, names=names, hop_seconds=0.12)
+        once = {"faster_embedding": None, "faster_audio_embedding": None}
+        return SimpleNamespace(**parts, **once, recording=recording, names=names, hop_seconds=0.12)
 
     short = saved("runs/r", val=cut(VAL, [20, 3, 5], ("a", "b", "c")))
     assert short["val_short_accuracy"] == 1.0
     pieces = saved("runs/r", val=cut(VAL, [20, 3, 5], ("a", "a", "b")))
     assert pieces["val_short_accuracy"] == 1.0
     assert pieces["corpus"] != short["corpus"]
+
+
+def test_whole_recordings_are_scored_as_heard_twice(folder):
+    other = np.roll(VAL.audio_embedding, 32, axis=1)  # of the next class, and as sure
+    unsure = VAL._replace(faster_audio_embedding=other)
+    once, twice = (saved("runs/r", val=val) for val in (VAL, unsure))
+    assert once["val_accuracy"] == twice["val_accuracy"] == 1.0
+    assert once["val_short_accuracy"] == twice["val_short_accuracy"] == 1.0
+    assert once["val_smoothed_accuracy"] == 1.0 > twice["val_smoothed_accuracy"]
 
 
 def test_inputs_changed_outside_the_network_are_found(folder):
