@@ -94,7 +94,7 @@ def on_tst(place: Path, corpus: Path) -> dict[str, str | float]:
     needed = {key: run.config[key] for key in ("classes", "hop_seconds", "weights_sha256")}
     tst = load_split(corpus / "embeddings", "TST", keep_ignored=True, **needed)
     reference = evaluation.references(corpus, "TST", tst.names)
-    answer = context.probabilities_heard_twice(run.network, tst, run.config["input"])
+    answer = context.probabilities_as_segmented(run, tst)
     smoothing = run.test.get("smoothing", "viterbi")
     lengths = [one.seconds for one in reference]
     how = evaluation.CANDIDATES.get(smoothing, {"method": smoothing})

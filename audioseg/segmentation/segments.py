@@ -44,7 +44,7 @@ class Segmentation(NamedTuple):
     hop_seconds : float
         From one frame to the next.
     probabilities : np.ndarray [shape=(n, classes)]
-        Of each frame, by the network: the mean of two hearings.
+        Of each frame, by the network; the mean of its hearings.
     labels : np.ndarray [shape=(n,)]
         The class of each frame, smoothed.
     track : list of Segment
@@ -164,7 +164,8 @@ def segment(
     The audio is read, embedded and released block by block; 6 MB an hour stay. A recording that is
     damaged or breaks off is segmented as far as it can be read. A recording is heard twice: as it
     is, and a third faster (:mod:`audioseg.features.faster`). The probabilities are the mean of
-    both. Only what is shorter than a window holds too little for that.
+    both. What is shorter than a window holds too little for that, and some runs hear once
+    (:func:`audioseg.training.choice.hearings`).
 
     Parameters
     ----------
@@ -200,16 +201,18 @@ def segment(
     hop_frames = feat_ext.hop_frames_of(hop_seconds)
     stream = embedding.stream(blocks, hop_frames)
     as_trained = (lambda e: e) if run.config["input"] == "embedding" else embedding.quantize
+    hearings = run.config["hearings"]
+    work = 1 + COST * (hearings - 1)
     parts, samples = [], 0
     for chunk in stream:
         parts.append(as_trained(chunk))
-        progress((stream.samples - samples) / audio.SAMPLE_RATE / (1 + COST))
+        progress((stream.samples - samples) / audio.SAMPLE_RATE / work)
         samples = stream.samples
     seconds = stream.samples / audio.SAMPLE_RATE
     answer = probabilities(run.network, np.concatenate(parts))
-    if not stream.padded:
+    if hearings == 2 and not stream.padded:
         faster = embed_faster(
-            _told(audio.read_16k_blocks(path, findings=audio.Findings()), progress, COST),
+            _told(audio.read_16k_blocks(path, findings=audio.Findings()), progress, COST / work),
             embedding,
             hop_seconds=hop_seconds,
             form=as_trained,
@@ -235,12 +238,12 @@ def segment(
 
 
 def _told(
-    blocks: Iterable[np.ndarray], progress: Callable[[float], None], cost: float
+    blocks: Iterable[np.ndarray], progress: Callable[[float], None], share: float
 ) -> Iterator[np.ndarray]:
     """Pass on the blocks of a second hearing, and tell of the seconds."""
     for block in blocks:
         yield block
-        progress(len(block) / SAMPLE_RATE * cost / (1 + cost))
+        progress(len(block) / SAMPLE_RATE * share)
 
 
 def shares(track: Sequence[Segment], classes: Sequence[str]) -> dict[str, float]:

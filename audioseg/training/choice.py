@@ -82,15 +82,9 @@ def val_scores(
         recordings, and a clip comes from anywhere.
         ``val_score_error`` is the standard error of :func:`val_score`.
     """
-    count = probabilities.shape[1]
     recording = recordings_of(val)
-    whole = max(
-        (
-            _confusions(val.label, _smoothed(val, probabilities, config, weight), recording, count)
-            for weight in EVIDENCE
-        ),
-        key=lambda confusions: scores_of(confusions.sum(axis=0)).macro_f1,
-    )
+    count = probabilities.shape[1]
+    whole = _best_smoothed(val, probabilities, config)
     short = equally_many(
         _confusions(val.label[clips], alone.argmax(axis=1), recording[clips], count)
     )
@@ -100,6 +94,50 @@ def val_scores(
         scores[f"val_{name}_accuracy"] = found.accuracy
         scores[f"val_{name}_macro_f1"] = found.macro_f1
     return scores | {"val_score_error": macro_f1_error([whole, short])}
+
+
+def hearings(
+    val: Any, once: np.ndarray, twice: np.ndarray | None, config: Mapping[str, Any]
+) -> int:
+    """Return how often a run hears a recording: twice, unless VAL is clearly against it.
+
+    The second hearing (:mod:`audioseg.features.faster`) is higher, and shows more of the recording
+    at a time. That helps with the course's classes. It can harm where the pitch tells the classes
+    apart, as it tells people or birds.
+
+    Parameters
+    ----------
+    val : audioseg.features.dataset.Frames
+        VAL.
+    once, twice : np.ndarray [shape=(n, classes)]
+        What the network says of each window by the first hearing, and by both; None where VAL has
+        no second one.
+    config : mapping
+        As for :func:`val_scores`.
+
+    Returns
+    -------
+    int
+        1 if there is no second hearing, or the macro F1 of whole recordings, smoothed as suits
+        each best, is higher without it by more than the standard error. Else 2.
+    """
+    if twice is None:
+        return 1
+    first, both = (_best_smoothed(val, said, config) for said in (once, twice))
+    lost = scores_of(first.sum(axis=0)).macro_f1 - scores_of(both.sum(axis=0)).macro_f1
+    return 1 if lost > macro_f1_error([first]) else 2
+
+
+def _best_smoothed(val: Any, probabilities: np.ndarray, config: Mapping[str, Any]) -> np.ndarray:
+    """Return the confusions by recording of the best of the weights of Viterbi."""
+    recording, count = recordings_of(val), probabilities.shape[1]
+    return max(
+        (
+            _confusions(val.label, _smoothed(val, probabilities, config, weight), recording, count)
+            for weight in EVIDENCE
+        ),
+        key=lambda confusions: scores_of(confusions.sum(axis=0)).macro_f1,
+    )
 
 
 def _smoothed(

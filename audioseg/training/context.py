@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # takes TensorFlow along
     import keras
 
     from audioseg.features.dataset import Frames
+    from audioseg.training.runs import Run
 
 EMBEDDING_SIZE = 128
 EDGE_WINDOWS = 32  # a sequence is continued by four seconds of its first and last window
@@ -156,28 +157,54 @@ def _of_one_length(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def probabilities_heard_twice(network: keras.Model, frames: Frames, feature: str) -> np.ndarray:
-    """Return what a network says of recordings that are heard twice, as ``segment`` hears them.
+def probabilities_heard_twice(
+    network: keras.Model, frames: Frames, feature: str
+) -> np.ndarray | None:
+    """Return what a network says of recordings that it hears twice.
 
     Parameters
     ----------
     network : keras.Model
         Of one of the three input shapes above.
     frames : Frames
-        Of VAL or TST; where there is no second hearing, the first one counts alone.
+        Of VAL or TST.
     feature : str
         ``"embedding"`` or ``"audio_embedding"``: what the network takes.
 
     Returns
     -------
-    np.ndarray [shape=(n, classes), dtype=float32]
-        The mean of what :func:`probabilities_of` returns for each hearing.
+    np.ndarray [shape=(n, classes), dtype=float32] or None
+        The mean of what :func:`probabilities_of` returns for each hearing; None if the frames hold
+        no second one.
     """
-    once = probabilities_of(network, getattr(frames, feature), frames.recording)
     faster = getattr(frames, f"faster_{feature}")
     if faster is None:
-        return once
-    return (once + probabilities_of(network, faster, frames.recording)) / 2
+        return None
+    hearings = (getattr(frames, feature), faster)
+    first, second = (probabilities_of(network, heard, frames.recording) for heard in hearings)
+    return (first + second) / 2
+
+
+def probabilities_as_segmented(run: Run, frames: Frames) -> np.ndarray:
+    """Return what a run says of recordings that it hears as often as ``audioseg segment`` lets it.
+
+    Parameters
+    ----------
+    run : Run
+        As :func:`audioseg.training.runs.load` returns it.
+    frames : Frames
+        Of VAL or TST; without a second hearing, the first counts alone.
+
+    Returns
+    -------
+    np.ndarray [shape=(n, classes), dtype=float32]
+    """
+    feature, twice = run.config["input"], None
+    if run.config["hearings"] == 2:
+        twice = probabilities_heard_twice(run.network, frames, feature)
+    if twice is None:
+        return probabilities_of(run.network, getattr(frames, feature), frames.recording)
+    return twice
 
 
 def probabilities_alone(network: keras.Model, embedding: np.ndarray) -> np.ndarray:

@@ -58,6 +58,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any, list[str]], bool]]] = {
         "a row for each class, of shares that add up to 1",
         lambda value, classes: _are_shares(value, (len(classes), len(classes))),
     ),
+    "hearings": ("1 or 2", lambda value, classes: value in (1, 2)),
     "input": (" or ".join(INPUTS), lambda value, classes: value in INPUTS),
     "hop_seconds": (
         "a number of seconds from 0.01 to 60",
@@ -113,6 +114,7 @@ def read(path: Path) -> dict[str, Any]:
             raise RunError(f"{path} has no {key}: train that run again.")
     if path.name == CONFIG:
         content.setdefault("background", BACKGROUND)
+        content.setdefault("hearings", 1)  # of a run from before there were two
     for key in [key for key in FIELDS if key in content]:
         should_be, is_it = FIELDS[key]
         try:

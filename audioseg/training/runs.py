@@ -8,6 +8,7 @@ which notebook.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ from audioseg.show import pictures
 from audioseg.training.choice import (
     by_corpus,
     clips_of,
+    hearings,
     recordings_of,
     val_score,
     val_scores,
@@ -191,14 +193,17 @@ def save(
         aside.mkdir()
         network.save_weights(aside / WEIGHTS)
         config["network_sha256"] = sha256_of(aside / WEIGHTS)
-        _write_json(aside / CONFIG, config)
-        stored = _network_of(config, aside / WEIGHTS, place)
+        # Keras changes what it builds from
+        stored = _network_of(copy.deepcopy(config), aside / WEIGHTS, place)
         answer = probabilities_of(stored, getattr(val, input), val.recording)
         scores = frame_scores(val.label, answer.argmax(axis=1), classes=count)
         step = max(1, round(SHORT_SECONDS / float(val.hop_seconds)))
         clips = clips_of(recordings_of(val), step=step)
         alone = probabilities_alone(stored, getattr(val, input)[clips])
         twice = probabilities_heard_twice(stored, val, input)
+        config["hearings"] = hearings(val, answer, twice, config)
+        heard = answer if config["hearings"] == 1 else twice
+        _write_json(aside / CONFIG, config)
         seen = list(history.get("val_accuracy", [])) or [scores.accuracy]
         if min(abs(value - scores.accuracy) for value in seen) > AGREEMENT:
             raise RunError(
@@ -219,7 +224,7 @@ def save(
             "val_accuracy": scores.accuracy,
             "val_majority_share": float(np.mean(val.label == counts.argmax())),
             "val_macro_f1": scores.macro_f1,
-            **val_scores(val, twice, config, clips=clips, alone=alone),
+            **val_scores(val, heard, config, clips=clips, alone=alone),
             "val_balanced_accuracy": scores.balanced_accuracy,
             "val_f1": dict(zip(classes.names, scores.f1.tolist(), strict=True)),
             "seconds": round(float(seconds), 1),

@@ -4,6 +4,7 @@ import pytest
 
 from audioseg.features.dataset import Frames
 from audioseg.training import context
+from audioseg.training.runs import Run
 
 
 def test_neighbours_stay_in_their_recording():
@@ -87,5 +88,12 @@ def test_two_hearings_count_alike(network):
     found = context.probabilities_heard_twice(network, frames, "audio_embedding")
     np.testing.assert_allclose(found, np.mean(each, axis=0), atol=ROUNDING)
     once = frames._replace(faster_audio_embedding=None)
-    found = context.probabilities_heard_twice(network, once, "audio_embedding")
-    np.testing.assert_allclose(found, each[0], atol=ROUNDING)
+    assert context.probabilities_heard_twice(network, once, "audio_embedding") is None
+    for hearings, heard, expected in (
+        (2, frames, np.mean(each, axis=0)),
+        (1, frames, each[0]),
+        (2, once, each[0]),
+    ):
+        run = Run("r", {"input": "audio_embedding", "hearings": hearings}, {}, {}, network)
+        found = context.probabilities_as_segmented(run, heard)
+        np.testing.assert_allclose(found, expected, atol=ROUNDING)

@@ -115,13 +115,36 @@ def test_short_recordings_and_pieces_of_one_are_scored_too(folder):
     assert pieces["corpus"] != short["corpus"]
 
 
-def test_whole_recordings_are_scored_as_heard_twice(folder):
+def test_a_run_hears_twice_unless_val_is_clearly_against_it(folder):
+    assert saved("runs/r")["val_smoothed_accuracy"] == 1.0
+    assert runs.load("runs/r").config["hearings"] == 1  # there is no second hearing
+    same = VAL._replace(faster_audio_embedding=VAL.audio_embedding)
+    assert saved("runs/r", val=same)["val_smoothed_accuracy"] == 1.0
+    assert runs.load("runs/r").config["hearings"] == 2
     other = np.roll(VAL.audio_embedding, 32, axis=1)  # of the next class, and as sure
-    unsure = VAL._replace(faster_audio_embedding=other)
-    once, twice = (saved("runs/r", val=val) for val in (VAL, unsure))
-    assert once["val_accuracy"] == twice["val_accuracy"] == 1.0
-    assert once["val_short_accuracy"] == twice["val_short_accuracy"] == 1.0
-    assert once["val_smoothed_accuracy"] == 1.0 > twice["val_smoothed_accuracy"]
+    wrong = VAL._replace(faster_audio_embedding=other)
+    assert saved("runs/r", val=wrong)["val_smoothed_accuracy"] == 1.0
+    assert runs.load("runs/r").config["hearings"] == 1
+
+
+def test_whole_recordings_are_scored_as_the_run_hears_them(folder):
+    deaf = VAL._replace(audio_embedding=np.full_like(VAL.audio_embedding, 128))
+    better = deaf._replace(faster_audio_embedding=VAL.audio_embedding)
+    history = {"loss": [0.5], "val_accuracy": [float(np.mean(VAL.label == 0))]}
+    once, twice = (saved("runs/r", history=history, val=val) for val in (deaf, better))
+    assert once["val_accuracy"] == twice["val_accuracy"] < 1.0
+    assert once["val_smoothed_accuracy"] < twice["val_smoothed_accuracy"] == 1.0
+
+
+def test_a_run_from_before_hears_once(folder):
+    saved("runs/r", val=VAL._replace(faster_audio_embedding=VAL.audio_embedding))
+    config = json.loads(Path("runs/r/config.json").read_text())
+    assert config.pop("hearings") == 2
+    Path("runs/r/config.json").write_text(json.dumps(config))
+    assert runs.load("runs/r").config["hearings"] == 1
+    Path("runs/r/config.json").write_text(json.dumps(config | {"hearings": 3}))
+    with pytest.raises(runs.RunError, match="hearings = 3, which is not 1 or 2"):
+        runs.load("runs/r")
 
 
 def test_inputs_changed_outside_the_network_are_found(folder):
