@@ -254,7 +254,8 @@ def to_example(
     hop_seconds : float
         From one window to the next.
     faster_embedding, faster_audio_embedding : np.ndarray [shape=(n, 128)], optional
-        The same of the recording played a third faster (``audioseg.features.faster``).
+        The same of the recording played a third faster (``audioseg.features.faster``), both or
+        neither; float32 and uint8.
 
     Returns
     -------
@@ -318,7 +319,8 @@ def parse_example(serialized: tf.Tensor, *, faster: bool = False) -> dict[str, t
     -------
     dict of str to tf.Tensor
         ``recording`` and ``split`` (strings), ``start_time_seconds`` and ``hop_seconds`` (float32),
-        ``embedding`` (n, 128) float32, ``audio_embedding`` (n, 128) uint8, ``label`` (n,) int64.
+        ``embedding`` (n, 128) float32, ``audio_embedding`` (n, 128) uint8, ``label`` (n,) int64,
+        and if asked for, ``faster_embedding`` and ``faster_audio_embedding`` likewise.
     """
     import tensorflow as tf
 
@@ -360,7 +362,7 @@ def write_examples(path: str | os.PathLike, examples: Iterable[tf.train.Sequence
 def read_examples(
     path: str | os.PathLike, *, faster: bool = False
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Read a TFRecord file; yield what :func:`parse_example` returns, as arrays.
+    """Read a TFRecord file; yield what :func:`parse_example` returns for ``faster``, as arrays.
 
     Raises
     ------

@@ -2,14 +2,16 @@
 
 A window of the second hearing holds 1.3 s of the recording in place of 0.975 s, and all of it
 sounds higher. So a network that hears a recording twice gives two opinions, the second with more of
-the recording in view. Their mean is right more often than the first alone, most of all on
-recordings unlike those of the corpus.
+the recording in view. With the course's classes, their mean is right more often than the first
+alone, most of all on recordings unlike those of the corpus; VAL decides for each run
+(:func:`audioseg.training.choice.hearings`).
 
-Every second window is enough: the second hearing then costs half of the first.
+About every second window is enough, so the second hearing costs half of the first.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 PLAYED, RECORDED = 4, 3  # so many seconds of the recording are played in so many
 STEP = 2  # from one window of the second hearing to the next: so many hops of the recording
-COST = 1 / STEP  # of the second hearing, compared with the first: so many windows
+SHARED_FRAMES = 4  # windows share work if their hop is a multiple of so many (vggish.fast)
 
 
 def embed_faster(
@@ -50,34 +52,48 @@ def embed_faster(
     Returns
     -------
     np.ndarray [shape=(windows, 128)]
-        About half as many as the recording has as it is; see :func:`nearest`.
+        About half as many as the recording has as it is; see :func:`spread`.
     """
     faster = resample_blocks(blocks, PLAYED, RECORDED)
     stream = embedding.stream(faster, _hop_frames(hop_seconds))
     return np.concatenate([form(chunk) for chunk in stream])
 
 
-def nearest(count: int, windows: int, *, hop_seconds: float) -> np.ndarray:
-    """Return which window of the second hearing is nearest to each window of the recording.
+def spread(rows: np.ndarray, count: int, *, hop_seconds: float) -> np.ndarray:
+    """Give each window of a recording its window of the second hearing.
 
     Parameters
     ----------
-    count, windows : int
-        How many windows the recording has as it is, and played faster.
+    rows : np.ndarray [shape=(windows, ...)]
+        One for each window of the second hearing, as :func:`embed_faster` returns them.
+    count : int
+        How many windows the recording has as it is.
     hop_seconds : float
         From one window of the recording to the next.
 
     Returns
     -------
-    np.ndarray [shape=(count,), dtype=int]
-        The one whose centre is nearest; two neighbours share it. At the edges of the recording,
-        where the second hearing has no centre, its first or last window.
+    np.ndarray [shape=(count, ...)]
+        The rows whose centres are nearest; neighbours share them. At the edges of the recording,
+        where the second hearing has no centre, its first or last one.
     """
-    times = window_times(count, hop_seconds) * RECORDED / PLAYED  # when they are played
+    played = window_times(count, hop_seconds) * RECORDED / PLAYED
     step = _hop_frames(hop_seconds) * FRAME_HOP_SAMPLES / SAMPLE_RATE
-    return np.clip(np.rint((times - FIRST_CENTER_SECONDS) / step), 0, windows - 1).astype(int)
+    nearest = np.rint((played - FIRST_CENTER_SECONDS) / step).astype(int)
+    return rows[np.clip(nearest, 0, len(rows) - 1)]
+
+
+def cost(hop_seconds: float) -> float:
+    """Return how many windows the second hearing has for one of the first."""
+    return hop_frames_of(hop_seconds) * RECORDED / PLAYED / _hop_frames(hop_seconds)
+
+
+def how_heard(hop_seconds: float) -> dict[str, float]:
+    """Return what the second hearing depends on, for a data set's record of itself."""
+    return {"speed": round(PLAYED / RECORDED, 4), "hop_frames": _hop_frames(hop_seconds)}
 
 
 def _hop_frames(hop_seconds: float) -> int:
-    """Return the hop of the second hearing in frames of 10 ms."""
-    return max(1, round(STEP * hop_frames_of(hop_seconds) * RECORDED / PLAYED))
+    """Return the hop of the second hearing, in frames of 10 ms as it is played."""
+    least = STEP * hop_frames_of(hop_seconds) * RECORDED / PLAYED
+    return SHARED_FRAMES * math.ceil(least / SHARED_FRAMES)

@@ -24,7 +24,7 @@ import numpy as np
 import feat_ext
 from audioseg import audio
 from audioseg.features.dataset import DATASET_FORMAT, HEARD_TWICE, DatasetError
-from audioseg.features.faster import embed_faster, nearest
+from audioseg.features.faster import embed_faster, how_heard, spread
 from audioseg.files import replacing
 from audioseg.labels import IGNORED, Classes, read_label_track
 from vggish.download import sha256_of
@@ -140,6 +140,7 @@ def how_made(
         **classes.said(),
         "hop_seconds": hop_seconds,
         "front_end": feat_ext.FRONT_END,
+        "second_hearing": how_heard(hop_seconds),
         **_said_of(embedding),
         "batch_size": batch_size,  # the last bits of an embedding can depend on it
     }
@@ -362,7 +363,7 @@ def examples_of(
             if faster is None:
                 # what is shorter than a window holds too little to be played faster
                 faster = rows if stream.padded else heard_faster()
-            heard = faster[nearest(windows, len(faster), hop_seconds=hop_seconds)[first:]]
+            heard = spread(faster, windows, hop_seconds=hop_seconds)[first:]
             second = {
                 "faster_embedding": heard,
                 "faster_audio_embedding": embedding.quantize(heard),

@@ -13,7 +13,6 @@ import feat_ext
 from audioseg.errors import CourseError
 from audioseg.labels import COURSE, Classes, Segment, segments_from_frames
 from audioseg.smoothing import WINDOW_SECONDS, smooth
-from vggish.frontend import SAMPLE_RATE
 
 if TYPE_CHECKING:  # importing these takes seconds
     from audioseg.training.runs import Run
@@ -161,7 +160,7 @@ def segment(
 ) -> Segmentation:
     """Segment a recording.
 
-    The audio is read, embedded and released block by block; 6 MB an hour stay. A recording that is
+    The audio is read, embedded and released block by block; 10 MB an hour stay. A recording that is
     damaged or breaks off is segmented as far as it can be read. A recording is heard twice: as it
     is, and a third faster (:mod:`audioseg.features.faster`). The probabilities are the mean of
     both. What is shorter than a window holds too little for that, and some runs hear once
@@ -192,7 +191,7 @@ def segment(
         If nothing of the recording can be read.
     """
     from audioseg import audio
-    from audioseg.features.faster import COST, embed_faster, nearest
+    from audioseg.features.faster import cost, embed_faster, spread
     from audioseg.training.context import probabilities
 
     hop_seconds = run.config["hop_seconds"]
@@ -201,23 +200,23 @@ def segment(
     hop_frames = feat_ext.hop_frames_of(hop_seconds)
     stream = embedding.stream(blocks, hop_frames)
     as_trained = (lambda e: e) if run.config["input"] == "embedding" else embedding.quantize
-    hearings = run.config["hearings"]
-    work = 1 + COST * (hearings - 1)
+    twice = run.config["hearings"] == 2
+    share = 1 / (1 + cost(hop_seconds)) if twice else 1  # of the work, for the first hearing
     parts, samples = [], 0
     for chunk in stream:
         parts.append(as_trained(chunk))
-        progress((stream.samples - samples) / audio.SAMPLE_RATE / work)
+        progress((stream.samples - samples) / audio.SAMPLE_RATE * share)
         samples = stream.samples
     seconds = stream.samples / audio.SAMPLE_RATE
     answer = probabilities(run.network, np.concatenate(parts))
-    if hearings == 2 and not stream.padded:
+    if twice and not stream.padded:
         faster = embed_faster(
-            _told(audio.read_16k_blocks(path, findings=audio.Findings()), progress, COST / work),
+            _told(audio.read_16k_blocks(path, findings=audio.Findings()), progress, 1 - share),
             embedding,
             hop_seconds=hop_seconds,
             form=as_trained,
         )
-        faster = faster[nearest(len(answer), len(faster), hop_seconds=hop_seconds)]
+        faster = spread(faster, len(answer), hop_seconds=hop_seconds)
         answer = (answer + probabilities(run.network, faster)) / 2
     labels, track = track_of(answer, run.config, seconds, method=method, **options)
     broken = ""
@@ -243,7 +242,7 @@ def _told(
     """Pass on the blocks of a second hearing, and tell of the seconds."""
     for block in blocks:
         yield block
-        progress(len(block) / SAMPLE_RATE * share)
+        progress(len(block) / feat_ext.SAMPLE_RATE * share)
 
 
 def shares(track: Sequence[Segment], classes: Sequence[str]) -> dict[str, float]:

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from audioseg.smoothing import EVIDENCE, smooth
-from audioseg.training.scores import equally_many, frame_scores, macro_f1_error, scores_of
+from audioseg.training.scores import (
+    equally_many,
+    frame_scores,
+    macro_f1_draws,
+    macro_f1_error,
+    scores_of,
+)
 
 
 def recordings_of(val: Any) -> np.ndarray:
@@ -50,12 +56,7 @@ def clips_of(recording: np.ndarray, *, step: int) -> np.ndarray:
 
 
 def val_scores(
-    val: Any,
-    probabilities: np.ndarray,
-    config: Mapping[str, Any],
-    *,
-    clips: np.ndarray,
-    alone: np.ndarray,
+    val: Any, whole: np.ndarray, *, clips: np.ndarray, alone: np.ndarray
 ) -> dict[str, float]:
     """Score a network on VAL nearly as ``audioseg segment`` uses it, for ``metrics.json``.
 
@@ -63,15 +64,13 @@ def val_scores(
     ----------
     val : audioseg.features.dataset.Frames
         VAL.
-    probabilities : np.ndarray [shape=(n, classes)]
-        What the network says of each window in its recording.
-    config : mapping
-        The run's ``config.json``, for ``hop_seconds``, ``priors`` and ``transitions``.
+    whole : np.ndarray [shape=(recordings, classes, classes)]
+        What :func:`best_smoothed` returns for the run's hearings.
     clips : np.ndarray [shape=(clips,), dtype=int]
         Windows to score as clips of a second, at least one of each of :func:`recordings_of`; see
         :func:`clips_of`.
     alone : np.ndarray [shape=(clips, classes)]
-        What the network says of each clip: of the window with nothing around it.
+        What the network says of each clip: of the window with nothing around it, heard once.
 
     Returns
     -------
@@ -82,12 +81,8 @@ def val_scores(
         recordings, and a clip comes from anywhere.
         ``val_score_error`` is the standard error of :func:`val_score`.
     """
-    recording = recordings_of(val)
-    count = probabilities.shape[1]
-    whole = _best_smoothed(val, probabilities, config)
-    short = equally_many(
-        _confusions(val.label[clips], alone.argmax(axis=1), recording[clips], count)
-    )
+    recording, count = recordings_of(val)[clips], alone.shape[1]
+    short = equally_many(_confusions(val.label[clips], alone.argmax(axis=1), recording, count))
     scores = {}
     for name, confusions in {"smoothed": whole, "short": short}.items():
         found = scores_of(confusions.sum(axis=0))
@@ -96,40 +91,23 @@ def val_scores(
     return scores | {"val_score_error": macro_f1_error([whole, short])}
 
 
-def hearings(
-    val: Any, once: np.ndarray, twice: np.ndarray | None, config: Mapping[str, Any]
-) -> int:
-    """Return how often a run hears a recording: twice, unless VAL is clearly against it.
-
-    The second hearing (:mod:`audioseg.features.faster`) is higher, and shows more of the recording
-    at a time. That helps with the course's classes. It can harm where the pitch tells the classes
-    apart, as it tells people or birds.
+def best_smoothed(val: Any, probabilities: np.ndarray, config: Mapping[str, Any]) -> np.ndarray:
+    """Smooth VAL by Viterbi with the weight that suits a network best.
 
     Parameters
     ----------
     val : audioseg.features.dataset.Frames
         VAL.
-    once, twice : np.ndarray [shape=(n, classes)]
-        What the network says of each window by the first hearing, and by both; None where VAL has
-        no second one.
+    probabilities : np.ndarray [shape=(n, classes)]
+        What the network says of each window in its recording.
     config : mapping
-        As for :func:`val_scores`.
+        The run's ``config.json``, for ``hop_seconds``, ``priors`` and ``transitions``.
 
     Returns
     -------
-    int
-        1 if there is no second hearing, or the macro F1 of whole recordings, smoothed as suits
-        each best, is higher without it by more than the standard error. Else 2.
+    np.ndarray [shape=(recordings, classes, classes)]
+        The confusion of each of :func:`recordings_of`, with the highest macro F1 over all.
     """
-    if twice is None:
-        return 1
-    first, both = (_best_smoothed(val, said, config) for said in (once, twice))
-    lost = scores_of(first.sum(axis=0)).macro_f1 - scores_of(both.sum(axis=0)).macro_f1
-    return 1 if lost > macro_f1_error([first]) else 2
-
-
-def _best_smoothed(val: Any, probabilities: np.ndarray, config: Mapping[str, Any]) -> np.ndarray:
-    """Return the confusions by recording of the best of the weights of Viterbi."""
     recording, count = recordings_of(val), probabilities.shape[1]
     return max(
         (
@@ -138,6 +116,32 @@ def _best_smoothed(val: Any, probabilities: np.ndarray, config: Mapping[str, Any
         ),
         key=lambda confusions: scores_of(confusions.sum(axis=0)).macro_f1,
     )
+
+
+def hearings(once: np.ndarray, twice: np.ndarray | None) -> int:
+    """Return how often a run hears a recording: twice, unless VAL is clearly against it.
+
+    The second hearing (:mod:`audioseg.features.faster`) is higher, and shows more of the recording
+    at a time. That helps with the course's classes. It can harm where the pitch tells the classes
+    apart, as it tells people or birds.
+
+    Parameters
+    ----------
+    once, twice : np.ndarray [shape=(recordings, classes, classes)]
+        What :func:`best_smoothed` returns for the first hearing, and for the mean of both; None
+        where VAL has no second one.
+
+    Returns
+    -------
+    int
+        1 if there is no second hearing, or if macro F1 is higher without it by more than the
+        standard error of the difference (which is 0 where VAL is a single recording); else 2.
+    """
+    if twice is None:
+        return 1
+    first, both = (scores_of(confusions.sum(axis=0)).macro_f1 for confusions in (once, twice))
+    error = np.subtract(*macro_f1_draws([once, twice])).std()
+    return 1 if first - both > error else 2
 
 
 def _smoothed(
@@ -178,9 +182,9 @@ def val_score(metrics: Mapping[str, Any]) -> float:
     """Return what runs are compared by: the mean macro F1 of whole recordings and of clips of 1 s.
 
     Whole recordings are smoothed by Viterbi with the weight that suits the run best (04 chooses the
-    smoothing of the chosen run by event F1); clips of a single window get what the network says (at
-    one speed; ``audioseg segment`` takes the mean of three). Older runs have neither; theirs is the
-    macro F1 of frames.
+    smoothing of the chosen run by event F1); clips of a single window get what the network says
+    (heard once; most runs hear twice in ``audioseg segment``). Older runs have neither; theirs is
+    the macro F1 of frames.
     """
     whole = metrics.get("val_smoothed_macro_f1", metrics["val_macro_f1"])
     return (whole + metrics.get("val_short_macro_f1", whole)) / 2

@@ -157,34 +157,6 @@ def _of_one_length(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def probabilities_heard_twice(
-    network: keras.Model, frames: Frames, feature: str
-) -> np.ndarray | None:
-    """Return what a network says of recordings that it hears twice.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Of one of the three input shapes above.
-    frames : Frames
-        Of VAL or TST.
-    feature : str
-        ``"embedding"`` or ``"audio_embedding"``: what the network takes.
-
-    Returns
-    -------
-    np.ndarray [shape=(n, classes), dtype=float32] or None
-        The mean of what :func:`probabilities_of` returns for each hearing; None if the frames hold
-        no second one.
-    """
-    faster = getattr(frames, f"faster_{feature}")
-    if faster is None:
-        return None
-    hearings = (getattr(frames, feature), faster)
-    first, second = (probabilities_of(network, heard, frames.recording) for heard in hearings)
-    return (first + second) / 2
-
-
 def probabilities_as_segmented(run: Run, frames: Frames) -> np.ndarray:
     """Return what a run says of recordings that it hears as often as ``audioseg segment`` lets it.
 
@@ -198,13 +170,14 @@ def probabilities_as_segmented(run: Run, frames: Frames) -> np.ndarray:
     Returns
     -------
     np.ndarray [shape=(n, classes), dtype=float32]
+        The mean of what :func:`probabilities_of` returns for each hearing.
     """
-    feature, twice = run.config["input"], None
-    if run.config["hearings"] == 2:
-        twice = probabilities_heard_twice(run.network, frames, feature)
-    if twice is None:
-        return probabilities_of(run.network, getattr(frames, feature), frames.recording)
-    return twice
+    feature = run.config["input"]
+    answer = probabilities_of(run.network, getattr(frames, feature), frames.recording)
+    faster = getattr(frames, f"faster_{feature}")
+    if run.config["hearings"] == 1 or faster is None:
+        return answer
+    return (answer + probabilities_of(run.network, faster, frames.recording)) / 2
 
 
 def probabilities_alone(network: keras.Model, embedding: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any, list[str]], bool]]] = {
         "a row for each class, of shares that add up to 1",
         lambda value, classes: _are_shares(value, (len(classes), len(classes))),
     ),
-    "hearings": ("1 or 2", lambda value, classes: value in (1, 2)),
+    "hearings": ("1 or 2", lambda value, classes: type(value) is int and value in (1, 2)),
     "input": (" or ".join(INPUTS), lambda value, classes: value in INPUTS),
     "hop_seconds": (
         "a number of seconds from 0.01 to 60",

@@ -1,9 +1,9 @@
 """Runs: store what training made in runs/<NAME>/, and load it again.
 
 ``config.json`` holds the network's layers and all that is needed to use it: the embedding it was
-trained on, the hop, the classes, the priors that it was trained under, and the transition
-probabilities of TRN. ``context.py`` explains the networks, ``notebook.py`` which run belongs to
-which notebook.
+trained on, the hop, the classes, the priors that it was trained under, the transition
+probabilities of TRN, and how often it hears a recording. ``context.py`` explains the networks,
+``notebook.py`` which run belongs to which notebook.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from audioseg.files import replacing
 from audioseg.labels import IGNORED, Classes
 from audioseg.show import pictures
 from audioseg.training.choice import (
+    best_smoothed,
     by_corpus,
     clips_of,
     hearings,
@@ -31,12 +32,7 @@ from audioseg.training.choice import (
     val_score,
     val_scores,
 )
-from audioseg.training.context import (
-    input_shape,
-    probabilities_alone,
-    probabilities_heard_twice,
-    probabilities_of,
-)
+from audioseg.training.context import input_shape, probabilities_alone, probabilities_of
 from audioseg.training.fields import CONFIG, FOLDER, INPUTS, METRICS, TEST, RunError, read
 from audioseg.training.notebook import claim, compared, difference
 from audioseg.training.scores import frame_scores
@@ -193,16 +189,17 @@ def save(
         aside.mkdir()
         network.save_weights(aside / WEIGHTS)
         config["network_sha256"] = sha256_of(aside / WEIGHTS)
-        # Keras changes what it builds from
-        stored = _network_of(copy.deepcopy(config), aside / WEIGHTS, place)
+        stored = _network_of(config, aside / WEIGHTS, place)
         answer = probabilities_of(stored, getattr(val, input), val.recording)
         scores = frame_scores(val.label, answer.argmax(axis=1), classes=count)
         step = max(1, round(SHORT_SECONDS / float(val.hop_seconds)))
         clips = clips_of(recordings_of(val), step=step)
         alone = probabilities_alone(stored, getattr(val, input)[clips])
-        twice = probabilities_heard_twice(stored, val, input)
-        config["hearings"] = hearings(val, answer, twice, config)
-        heard = answer if config["hearings"] == 1 else twice
+        whole = {1: best_smoothed(val, answer, config)}
+        if (faster := getattr(val, f"faster_{input}")) is not None:
+            twice = (answer + probabilities_of(stored, faster, val.recording)) / 2
+            whole[2] = best_smoothed(val, twice, config)
+        config["hearings"] = hearings(whole[1], whole.get(2))
         _write_json(aside / CONFIG, config)
         seen = list(history.get("val_accuracy", [])) or [scores.accuracy]
         if min(abs(value - scores.accuracy) for value in seen) > AGREEMENT:
@@ -224,7 +221,7 @@ def save(
             "val_accuracy": scores.accuracy,
             "val_majority_share": float(np.mean(val.label == counts.argmax())),
             "val_macro_f1": scores.macro_f1,
-            **val_scores(val, heard, config, clips=clips, alone=alone),
+            **val_scores(val, whole[config["hearings"]], clips=clips, alone=alone),
             "val_balanced_accuracy": scores.balanced_accuracy,
             "val_f1": dict(zip(classes.names, scores.f1.tolist(), strict=True)),
             "seconds": round(float(seconds), 1),
@@ -285,7 +282,10 @@ def _network_of(config: Mapping[str, Any], weights: Path, place: Path) -> keras.
 
     try:
         # safe: layers by name, no stored code is run
-        network = keras.saving.deserialize_keras_object(config["network"], safe_mode=True)
+        network = keras.saving.deserialize_keras_object(
+            copy.deepcopy(config["network"]),  # which Keras changes
+            safe_mode=True,
+        )
         if not isinstance(network, keras.Model):
             raise TypeError("no network, but other things")
     except Exception as error:  # Keras raises whatever its layers raise

@@ -76,28 +76,43 @@ def frame_scores(
     return scores_of(confusion)
 
 
-def macro_f1_error(confusions: Sequence[np.ndarray], *, draws: int = 400) -> float:
-    """Return the standard error of a macro F1: how much it would differ on other recordings.
+def macro_f1_draws(confusions: Sequence[np.ndarray], *, draws: int = 400) -> np.ndarray:
+    """Return the macro F1 on other recordings, as the bootstrap imagines them (Efron, 1979).
 
-    By the bootstrap (Efron, 1979): recordings are drawn with replacement, again and again.
+    Parameters
+    ----------
+    confusions : sequence of np.ndarray [shape=(recordings, classes, classes)]
+        For each task or network, the confusion of each recording; the recordings are the same.
+    draws : int
+        How often recordings are drawn with replacement.
+
+    Returns
+    -------
+    np.ndarray [shape=(len(confusions), draws)]
+        In each draw, the recordings are the same for all.
+    """
+    count = len(confusions[0])
+    chosen = np.random.default_rng(0).integers(count, size=(draws, count))
+    return np.array(
+        [[scores_of(c[rows].sum(axis=0)).macro_f1 for rows in chosen] for c in confusions]
+    )
+
+
+def macro_f1_error(confusions: Sequence[np.ndarray]) -> float:
+    """Return the standard error of a macro F1: how much it would differ on other recordings.
 
     Parameters
     ----------
     confusions : sequence of np.ndarray [shape=(recordings, classes, classes)]
         The confusion of each recording. For several tasks on the same recordings, their mean
         macro F1 is used.
-    draws : int
-        How often.
 
     Returns
     -------
     float
-        The standard deviation over the draws; 0 for a single recording.
+        The standard deviation over :func:`macro_f1_draws`; 0 for a single recording.
     """
-    count = len(confusions[0])
-    chosen = np.random.default_rng(0).integers(count, size=(draws, count))
-    f1 = [[scores_of(c[rows].sum(axis=0)).macro_f1 for rows in chosen] for c in confusions]
-    return float(np.mean(f1, axis=0).std())
+    return float(np.mean(macro_f1_draws(confusions), axis=0).std())
 
 
 def equally_many(confusions: np.ndarray) -> np.ndarray:

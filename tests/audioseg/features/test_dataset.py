@@ -16,7 +16,7 @@ from audioseg.features.dataset import (
     read_split,
     stream_split,
 )
-from audioseg.features.faster import embed_faster, nearest
+from audioseg.features.faster import embed_faster, spread
 from audioseg.labels import CLASSES
 
 
@@ -55,7 +55,7 @@ def test_val_and_tst_are_heard_twice(made):
         for recording in read_split(made, split):
             samples = feat_ext.load(made.parent / split / f"{recording.name}.wav")
             faster = embed_faster([samples], fake, hop_seconds=0.12)
-            expected = faster[nearest(len(recording.label), len(faster), hop_seconds=0.12)]
+            expected = spread(faster, len(recording.label), hop_seconds=0.12)
             np.testing.assert_array_equal(recording.faster_embedding, expected)
             np.testing.assert_array_equal(recording.faster_audio_embedding, fake.quantize(expected))
         frames = load_split(made, split)

@@ -8,7 +8,7 @@ from recordings import write_recording
 from stored_runs import built, saved
 
 import feat_ext
-from audioseg.features.faster import embed_faster, nearest
+from audioseg.features.faster import embed_faster, spread
 from audioseg.labels import CLASSES, Segment
 from audioseg.segmentation import segments
 from audioseg.training import runs
@@ -58,7 +58,7 @@ def test_a_recording_read_in_blocks_is_the_whole_one(tmp_path, mini, feature, he
     samples = feat_ext.load(path)
     as_it_is = feat_ext.embed(samples, mini)
     faster = embed_faster([samples], mini, hop_seconds=0.12)
-    faster = faster[nearest(len(as_it_is), len(faster), hop_seconds=0.12)]
+    faster = spread(faster, len(as_it_is), hop_seconds=0.12)
     once, twice = (
         probabilities(run.network, mini.quantize(rows) if feature == "audio_embedding" else rows)
         for rows in (as_it_is, faster)

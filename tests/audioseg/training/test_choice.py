@@ -7,7 +7,14 @@ import pytest
 from sklearn.metrics import f1_score
 
 from audioseg.smoothing import smooth
-from audioseg.training.choice import clips_of, recordings_of, val_score, val_scores
+from audioseg.training.choice import (
+    best_smoothed,
+    clips_of,
+    hearings,
+    recordings_of,
+    val_score,
+    val_scores,
+)
 from audioseg.training.scores import frame_scores, macro_f1_error
 
 CONFIG = {
@@ -15,6 +22,10 @@ CONFIG = {
     "priors": [0.5, 0.5],
     "transitions": [[0.98, 0.02], [0.02, 0.98]],
 }
+
+
+def scores_by(val, probabilities, **clips):
+    return val_scores(val, best_smoothed(val, probabilities, CONFIG), **clips)
 
 
 def test_scores_are_of_what_segment_answers():
@@ -25,7 +36,9 @@ def test_scores_are_of_what_segment_answers():
     probabilities = np.where(np.arange(2) == label[:, None], right[:, None], 1 - right[:, None])
     val = SimpleNamespace(label=label, recording=recording, names=("a", "b", "c", "d"))
     each = clips_of(recording, step=8)
-    scores = val_scores(val, probabilities, CONFIG, clips=each, alone=probabilities[each])
+    scores = val_scores(
+        val, best_smoothed(val, probabilities, CONFIG), clips=each, alone=probabilities[each]
+    )
     frames = f1_score(label, probabilities.argmax(axis=1), average="macro")
     assert scores["val_smoothed_macro_f1"] > 0.95 > 0.85 > frames
     said, true = probabilities[::8].argmax(axis=1), label[::8]
@@ -44,7 +57,9 @@ def test_smoothing_has_the_weight_that_suits_the_network():
     recording = np.zeros(len(label), int)
     val = SimpleNamespace(label=label, recording=recording, names=("a",))
     each = clips_of(recording, step=8)
-    scores = val_scores(val, probabilities, CONFIG, clips=each, alone=probabilities[each])
+    scores = val_scores(
+        val, best_smoothed(val, probabilities, CONFIG), clips=each, alone=probabilities[each]
+    )
     smoothed = [
         smooth(
             probabilities, "viterbi", hop_seconds=0.12, evidence=weight,
@@ -72,7 +87,9 @@ def test_the_pieces_of_a_recording_are_one_draw():
     def error(names):
         val = SimpleNamespace(label=label, recording=np.repeat(range(4), 40), names=names)
         clips = clips_of(recordings_of(val), step=8)
-        found = val_scores(val, probabilities, CONFIG, clips=clips, alone=probabilities[clips])
+        found = val_scores(
+            val, best_smoothed(val, probabilities, CONFIG), clips=clips, alone=probabilities[clips]
+        )
         return found["val_score_error"]
 
     confusions = [[[0, 40], [0, 40]], [[40, 0], [0, 40]]]  # of two recordings, of two pieces each
@@ -103,6 +120,29 @@ def test_scores_ignore_what_is_not_scored():
     probabilities = np.array([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1], [0.1, 0.9]])
     val = SimpleNamespace(label=label, recording=np.zeros(4, int), names=("a",))
     clips = np.arange(4)
-    scores = val_scores(val, probabilities, CONFIG, clips=clips, alone=probabilities)
+    scores = val_scores(
+        val, best_smoothed(val, probabilities, CONFIG), clips=clips, alone=probabilities
+    )
     assert scores["val_short_accuracy"] == 1
     assert frame_scores(label, probabilities.argmax(axis=1)).confusion.sum() == 3
+
+
+def confusions(*shares):
+    """Return the confusion of a recording for each share that is right."""
+    return np.array([[[n, 100 - n], [100 - n, n]] for n in (round(100 * s) for s in shares)])
+
+
+def test_a_run_hears_once_only_if_val_is_clearly_against_twice():
+    once = confusions(0.8, 0.9, 0.7, 0.8)
+    assert hearings(once, None) == 1
+    assert hearings(once, once) == hearings(once, confusions(0.9, 0.9, 0.8, 0.9)) == 2
+    # .02 lower on average: each time, or with a spread of .05 from recording to recording
+    assert hearings(once, confusions(0.78, 0.88, 0.68, 0.78)) == 1
+    assert hearings(once, confusions(0.85, 0.8, 0.75, 0.72)) == 2
+    # not by the spread that the recordings have anyway
+    assert hearings(once, confusions(0.7, 0.8, 0.6, 0.7)) == 1
+
+
+def test_one_recording_has_no_spread():
+    assert hearings(confusions(0.8), confusions(0.79)) == 1
+    assert hearings(confusions(0.8), confusions(0.8)) == 2

@@ -85,10 +85,7 @@ def test_two_hearings_count_alike(network):
     recording = np.repeat([0, 1], 6)
     frames = Frames(None, first, None, recording, ("a", "b"), 0.12, None, second)
     each = [context.probabilities_of(network, heard, recording) for heard in (first, second)]
-    found = context.probabilities_heard_twice(network, frames, "audio_embedding")
-    np.testing.assert_allclose(found, np.mean(each, axis=0), atol=ROUNDING)
     once = frames._replace(faster_audio_embedding=None)
-    assert context.probabilities_heard_twice(network, once, "audio_embedding") is None
     for hearings, heard, expected in (
         (2, frames, np.mean(each, axis=0)),
         (1, frames, each[0]),
