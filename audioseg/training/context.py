@@ -14,16 +14,15 @@ returns the probabilities of the classes. Its input shape says what it sees:
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audioseg.errors import CourseError
 
-if TYPE_CHECKING:  # takes TensorFlow along
+if TYPE_CHECKING:
     import keras
 
-    from audioseg.features.dataset import Frames
     from audioseg.training.runs import Run
 
 EMBEDDING_SIZE = 128
@@ -157,14 +156,14 @@ def _of_one_length(network: keras.Model, embedding: np.ndarray) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def probabilities_as_segmented(run: Run, frames: Frames) -> np.ndarray:
+def probabilities_as_segmented(run: Run, frames: Any) -> np.ndarray:
     """Return what a run says of recordings that it hears as often as ``audioseg segment`` lets it.
 
     Parameters
     ----------
     run : Run
         As :func:`audioseg.training.runs.load` returns it.
-    frames : Frames
+    frames : audioseg.features.dataset.Frames
         Of VAL or TST; without a second hearing, the first counts alone.
 
     Returns
