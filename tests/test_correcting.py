@@ -71,6 +71,15 @@ def test_correcting_and_training_again(trained, capsys):
     assert Path("runs/.before", NAME, "metrics.json").exists()
 
 
+def test_tst_is_heard_as_often_as_the_run_hears(trained):
+    config = Path("runs", NAME, "config.json")
+    said, found = json.loads(config.read_text()), []
+    for hearings in (1, 2):
+        config.write_text(json.dumps(said | {"hearings": hearings}))
+        found.append(retraining.on_tst(config.parent, Path("data/mine"))["tst_accuracy"])
+    assert found[0] != found[1]  # of tones, which are others when they are played faster
+
+
 def test_what_cannot_be_adopted_is_said(trained, capsys):
     adopt = ["adopt", "field", "--corpus", "data/mine"]
     capsys.readouterr()
