@@ -17,6 +17,8 @@ from audioseg.training.scores import (
     scores_of,
 )
 
+CLEARLY = 2  # standard errors
+
 
 def recordings_of(val: Any) -> np.ndarray:
     """Return which recording each window is of.
@@ -134,14 +136,14 @@ def hearings(once: np.ndarray, twice: np.ndarray | None) -> int:
     Returns
     -------
     int
-        1 if there is no second hearing, or if macro F1 is higher without it by more than the
-        standard error of the difference (which is 0 where VAL is a single recording); else 2.
+        1 if there is no second hearing, or if macro F1 is higher without it by more than two
+        standard errors of the difference (which are 0 where VAL is a single recording); else 2.
     """
     if twice is None:
         return 1
     first, both = (scores_of(confusions.sum(axis=0)).macro_f1 for confusions in (once, twice))
     error = np.subtract(*macro_f1_draws([once, twice])).std()
-    return 1 if first - both > error else 2
+    return 1 if first - both > CLEARLY * error else 2
 
 
 def _smoothed(

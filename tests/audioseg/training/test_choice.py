@@ -139,6 +139,9 @@ def test_a_run_hears_once_only_if_val_is_clearly_against_twice():
     # .02 lower on average: each time, or with a spread of .05 from recording to recording
     assert hearings(once, confusions(0.78, 0.88, 0.68, 0.78)) == 1
     assert hearings(once, confusions(0.85, 0.8, 0.75, 0.72)) == 2
+    # by one and a third standard errors (.06 / 2 / 2), by four
+    assert hearings(once, confusions(0.75, 0.91, 0.65, 0.81)) == 2
+    assert hearings(once, confusions(0.69, 0.85, 0.59, 0.75)) == 1
     # not by the spread that the recordings have anyway
     assert hearings(once, confusions(0.7, 0.8, 0.6, 0.7)) == 1
 
