@@ -36,9 +36,7 @@ def test_scores_are_of_what_segment_answers():
     probabilities = np.where(np.arange(2) == label[:, None], right[:, None], 1 - right[:, None])
     val = SimpleNamespace(label=label, recording=recording, names=("a", "b", "c", "d"))
     each = clips_of(recording, step=8)
-    scores = val_scores(
-        val, best_smoothed(val, probabilities, CONFIG), clips=each, alone=probabilities[each]
-    )
+    scores = scores_by(val, probabilities, clips=each, alone=probabilities[each])
     frames = f1_score(label, probabilities.argmax(axis=1), average="macro")
     assert scores["val_smoothed_macro_f1"] > 0.95 > 0.85 > frames
     said, true = probabilities[::8].argmax(axis=1), label[::8]
@@ -57,9 +55,7 @@ def test_smoothing_has_the_weight_that_suits_the_network():
     recording = np.zeros(len(label), int)
     val = SimpleNamespace(label=label, recording=recording, names=("a",))
     each = clips_of(recording, step=8)
-    scores = val_scores(
-        val, best_smoothed(val, probabilities, CONFIG), clips=each, alone=probabilities[each]
-    )
+    scores = scores_by(val, probabilities, clips=each, alone=probabilities[each])
     smoothed = [
         smooth(
             probabilities, "viterbi", hop_seconds=0.12, evidence=weight,
@@ -87,9 +83,7 @@ def test_the_pieces_of_a_recording_are_one_draw():
     def error(names):
         val = SimpleNamespace(label=label, recording=np.repeat(range(4), 40), names=names)
         clips = clips_of(recordings_of(val), step=8)
-        found = val_scores(
-            val, best_smoothed(val, probabilities, CONFIG), clips=clips, alone=probabilities[clips]
-        )
+        found = scores_by(val, probabilities, clips=clips, alone=probabilities[clips])
         return found["val_score_error"]
 
     confusions = [[[0, 40], [0, 40]], [[40, 0], [0, 40]]]  # of two recordings, of two pieces each
@@ -120,9 +114,7 @@ def test_scores_ignore_what_is_not_scored():
     probabilities = np.array([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1], [0.1, 0.9]])
     val = SimpleNamespace(label=label, recording=np.zeros(4, int), names=("a",))
     clips = np.arange(4)
-    scores = val_scores(
-        val, best_smoothed(val, probabilities, CONFIG), clips=clips, alone=probabilities
-    )
+    scores = scores_by(val, probabilities, clips=clips, alone=probabilities)
     assert scores["val_short_accuracy"] == 1
     assert frame_scores(label, probabilities.argmax(axis=1)).confusion.sum() == 3
 
