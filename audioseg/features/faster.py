@@ -53,6 +53,11 @@ def embed_faster(
     -------
     np.ndarray [shape=(windows, 128)]
         About half as many as the recording has as it is; see :func:`spread`.
+
+    Raises
+    ------
+    EmbeddingError
+        If a block is not one channel of finite floats, or too few samples came to be played faster.
     """
     faster = resample_blocks(blocks, PLAYED, RECORDED)
     stream = embedding.stream(faster, _hop_frames(hop_seconds))
